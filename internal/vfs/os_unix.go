@@ -49,7 +49,7 @@ func control(f *os.File, call func(fd int) error) error {
 		return err
 	}
 	var callErr error
-	err = conn.Control(func(fd uintptr) {
+	closed := conn.Control(func(fd uintptr) {
 		for {
 			callErr = call(int(fd))
 			if callErr != unix.EINTR {
@@ -57,8 +57,8 @@ func control(f *os.File, call func(fd int) error) error {
 			}
 		}
 	})
-	if err != nil {
-		return err
+	if closed != nil { // the only reason Control has not to run the function
+		return os.ErrClosed
 	}
 	return callErr
 }
