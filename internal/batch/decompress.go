@@ -1,0 +1,275 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+)
+
+// decoder decompresses one record area after another, as a stream.
+type decoder interface {
+	io.Reader
+	open(compressed []byte) error
+	release() // lets go of the compressed bytes, so that a pooled decoder pins nobody's request
+}
+
+// decoder gets a decompressor for compressed.
+func (c *Codecs) decoder(codec Codec, compressed []byte) (decoder, error) {
+	d, ok := c.decoders[codec].Get().(decoder)
+	if !ok {
+		switch codec {
+		case Gzip:
+			d = &gzipDecoder{}
+		case Snappy:
+			d = &snappyDecoder{limits: c.limits}
+		case LZ4:
+			d = &lz4Decoder{r: lz4.NewReader(nil)}
+		case Zstd:
+			d = &zstdDecoder{limits: c.limits}
+		}
+	}
+	if err := d.open(compressed); err != nil {
+		c.giveBack(codec, d)
+		return nil, err
+	}
+	return d, nil
+}
+
+func (c *Codecs) giveBack(codec Codec, d decoder) {
+	d.release()
+	c.decoders[codec].Put(d)
+}
+
+type gzipDecoder struct {
+	in bytes.Reader
+	gzip.Reader
+}
+
+func (d *gzipDecoder) open(compressed []byte) error {
+	d.in.Reset(compressed)
+	return eofIsTorn(d.Reset(&d.in))
+}
+
+func (d *gzipDecoder) release() { d.in.Reset(nil) }
+
+type lz4Decoder struct {
+	in bytes.Reader
+	r  *lz4.Reader
+}
+
+func (d *lz4Decoder) Read(p []byte) (int, error) { return d.r.Read(p) }
+
+// open refuses what Kafka's Java client could not read after us: other lz4 formats, and blocks that refer to earlier blocks. It holds two blocks of
+// at most 4 MiB, whatever the frame says.
+func (d *lz4Decoder) open(compressed []byte) error {
+	const magic, version, versionMask, independent = 0x184D2204, 0x40, 0xc0, 0x20
+	if len(compressed) < 7 {
+		return io.ErrUnexpectedEOF
+	}
+	if binary.LittleEndian.Uint32(compressed) != magic {
+		return errors.New("no lz4 frame")
+	}
+	switch flags := compressed[4]; {
+	case flags&versionMask != version:
+		return errors.New("unknown version of the lz4 frame format")
+	case flags&independent == 0:
+		return errors.New("lz4 blocks that depend on each other, which Kafka clients cannot read")
+	}
+	d.in.Reset(compressed)
+	d.r.Reset(&d.in)
+	return nil
+}
+
+func (d *lz4Decoder) release() {
+	d.in.Reset(nil)
+	d.r.Reset(nil)
+}
+
+// zstdPooledWindow is the largest window a pooled decoder keeps its memory for; a decoder for larger ones lives for one batch.
+const zstdPooledWindow = 8 << 20
+
+type zstdDecoder struct {
+	limits Limits
+	in     bytes.Reader
+	pooled *zstd.Decoder // nil until first used
+	r      *zstd.Decoder // pooled, or one for this batch only
+}
+
+func (d *zstdDecoder) Read(p []byte) (int, error) { return d.r.Read(p) }
+
+func (d *zstdDecoder) open(compressed []byte) error {
+	d.in.Reset(compressed)
+	var h zstd.Header
+	window := 0
+	if h.Decode(compressed) == nil { // its error will come again from the decoder
+		window = int(min(h.WindowSize, 1<<40))
+	}
+	if window > d.limits.ZstdWindowBytes {
+		return &limitError{kafka.UnsupportedCompressionType, fmt.Sprintf("the zstd frame asks for a window of %d bytes, %s is %d: use a level below 20, or raise it",
+			window, SettingZstdWindowBytes, d.limits.ZstdWindowBytes)}
+	}
+	var err error
+	switch {
+	case window > zstdPooledWindow:
+		d.r, err = newZstdReader(d.limits.ZstdWindowBytes)
+	case d.pooled == nil:
+		d.pooled, err = newZstdReader(min(d.limits.ZstdWindowBytes, zstdPooledWindow))
+		d.r = d.pooled
+	default:
+		d.r = d.pooled
+	}
+	if err != nil {
+		return fmt.Errorf("make a zstd decoder: %w", err)
+	}
+	return d.r.Reset(&d.in)
+}
+
+// newZstdReader makes a decoder that works in the caller's goroutine and starts none.
+func newZstdReader(window int) (*zstd.Decoder, error) {
+	window = max(window, zstd.MinWindowSize)
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)),
+		zstd.WithDecoderMaxMemory(uint64(window)))
+}
+
+func (d *zstdDecoder) release() {
+	d.in.Reset(nil)
+	if d.r != nil && d.r != d.pooled {
+		d.r.Close()
+	}
+	if d.pooled != nil {
+		_ = d.pooled.Reset(nil)
+	}
+	d.r = nil
+}
+
+// snappyDecoder reads snappy as one block (librdkafka, sarama) or in xerial framing (Java). It holds one decompressed block.
+type snappyDecoder struct {
+	limits Limits
+	in     []byte // blocks still to come
+	framed bool
+	block  []byte
+	pos    int
+}
+
+// snappyKeepBytes is the largest block a pooled decoder keeps its memory for.
+const snappyKeepBytes = 1 << 20
+
+// snappyRatioMax: the densest element of a block is three bytes that copy 64.
+const snappyRatioMax = 22
+
+func (d *snappyDecoder) open(compressed []byte) error {
+	d.in, d.block, d.pos = compressed, d.block[:0], 0
+	d.framed = d.skipXerialHeader()
+	if !d.framed && len(compressed) == 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+// skipXerialHeader steps over a header; another one may follow in the middle, where a client glued two streams together.
+func (d *snappyDecoder) skipXerialHeader() bool {
+	if len(d.in) < xerialHeaderSize || string(d.in[:len(xerialMagic)]) != xerialMagic {
+		return false
+	}
+	d.in = d.in[xerialHeaderSize:]
+	return true
+}
+
+func (d *snappyDecoder) Read(p []byte) (int, error) {
+	for d.pos == len(d.block) {
+		if len(d.in) == 0 {
+			return 0, io.EOF
+		}
+		if err := d.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, d.block[d.pos:])
+	d.pos += n
+	return n, nil
+}
+
+// next decompresses the next block.
+func (d *snappyDecoder) next() error {
+	block, rest := d.in, []byte(nil)
+	if d.framed {
+		for d.skipXerialHeader() {
+		}
+		if len(d.in) == 0 {
+			return nil
+		}
+		if len(d.in) < 4 {
+			return io.ErrUnexpectedEOF
+		}
+		n := binary.BigEndian.Uint32(d.in)
+		if uint64(n) > uint64(len(d.in)-4) {
+			return io.ErrUnexpectedEOF
+		}
+		block, rest = d.in[4:4+n], d.in[4+n:]
+	}
+	d.in = rest
+	size, err := snappy.DecodedLen(block)
+	switch {
+	case err != nil:
+		return err
+	case size > d.limits.SnappyBlockBytes:
+		return &limitError{kafka.MessageTooLarge, fmt.Sprintf("a snappy block of %d bytes decompressed, %s is %d: make smaller batches, or raise it",
+			size, SettingSnappyBlockBytes, d.limits.SnappyBlockBytes)}
+	case size > snappyRatioMax*len(block):
+		return errors.New("a block says it holds more than snappy can compress into its size") // so a lie cannot make us allocate
+	}
+	// Strict, since the library would also take the extensions of its own format, which no Kafka client can read.
+	d.pos = 0
+	d.block, err = snappy.DecodeStrict(d.block[:0], block)
+	if err != nil {
+		d.block = d.block[:0]
+	}
+	return err
+}
+
+func (d *snappyDecoder) release() {
+	d.in = nil
+	if cap(d.block) > snappyKeepBytes {
+		d.block = nil
+	}
+	d.block, d.pos = d.block[:0], 0
+}
+
+// limitError is a decompressor hitting one of Limits.
+type limitError struct {
+	code    kafka.ErrorCode
+	message string
+}
+
+func (e *limitError) Error() string { return e.message }
+
+// decodeFault tells a limit from bytes that cannot be decompressed.
+func decodeFault(codec Codec, err error) *Fault {
+	var limit *limitError
+	if errors.As(err, &limit) {
+		return faultf(limit.code, "%s", limit.message)
+	}
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return faultf(kafka.UnsupportedCompressionType, "a zstd frame asks for a window above %s", SettingZstdWindowBytes)
+	}
+	f := faultf(kafka.CorruptMessage, "the records cannot be decompressed with %v: %v", codec, err)
+	f.cause = err
+	return f
+}
+
+// eofIsTorn is err, but an early end is said to be one.
+func eofIsTorn(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

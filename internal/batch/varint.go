@@ -1,0 +1,82 @@
+package batch
+
+import "math/bits"
+
+// Integers inside records are zigzag varints: the sign in the lowest bit, then seven bits a byte, lowest first, the high bit saying that more
+// follow. Lengths, deltas of offsets and counts have 32 bits (at most 5 bytes), deltas of timestamps 64 (at most 10).
+
+const (
+	varint32Max = 5
+	varint64Max = 10
+)
+
+// varint32 reads a 32-bit varint at b[i:]. next is the index after it, or -1 when it does not end within b or does not fit.
+func varint32(b []byte, i int) (v int32, next int) {
+	if uint(i) < uint(len(b)) && b[i] < 0x80 {
+		u := uint32(b[i])
+		return int32(u>>1) ^ -int32(u&1), i + 1
+	}
+	return varint32Slow(b, i)
+}
+
+func varint32Slow(b []byte, i int) (int32, int) {
+	var u uint32
+	for shift := 0; shift < 7*varint32Max; shift += 7 {
+		if uint(i) >= uint(len(b)) {
+			return 0, -1
+		}
+		c := b[i]
+		i++
+		if shift == 28 && c > 0x0f {
+			return 0, -1
+		}
+		u |= uint32(c&0x7f) << shift
+		if c < 0x80 {
+			return int32(u>>1) ^ -int32(u&1), i
+		}
+	}
+	return 0, -1
+}
+
+// varint64 is varint32 for 64 bits.
+func varint64(b []byte, i int) (v int64, next int) {
+	if uint(i) < uint(len(b)) && b[i] < 0x80 {
+		u := uint64(b[i])
+		return int64(u>>1) ^ -int64(u&1), i + 1
+	}
+	return varint64Slow(b, i)
+}
+
+func varint64Slow(b []byte, i int) (int64, int) {
+	var u uint64
+	for shift := 0; shift < 7*varint64Max; shift += 7 {
+		if uint(i) >= uint(len(b)) {
+			return 0, -1
+		}
+		c := b[i]
+		i++
+		if shift == 63 && c > 0x01 {
+			return 0, -1
+		}
+		u |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			return int64(u>>1) ^ -int64(u&1), i
+		}
+	}
+	return 0, -1
+}
+
+func zigzag64(v int64) uint64 { return uint64(v)<<1 ^ uint64(v>>63) }
+
+// appendVarint appends v; a 32-bit value has the same bytes as 32-bit and as 64-bit varint.
+func appendVarint(dst []byte, v int64) []byte {
+	u := zigzag64(v)
+	for u >= 0x80 {
+		dst = append(dst, byte(u)|0x80)
+		u >>= 7
+	}
+	return append(dst, byte(u))
+}
+
+// varintSize is how many bytes appendVarint appends.
+func varintSize(v int64) int { return (bits.Len64(zigzag64(v)|1) + 6) / 7 }
