@@ -30,7 +30,7 @@ func conform(t *testing.T, test func(t *testing.T, fsys FS, dir string)) {
 		test(t, m.CrashStrict(), "/data")
 	})
 	t.Run("Memory after a kill", func(t *testing.T) { test(t, memory(t).(*Memory).Kill(), "/data") })
-	//t.Run("Inject", func(t *testing.T) { test(t, Inject(memory(t), nil), "/data") })
+	t.Run("Inject", func(t *testing.T) { test(t, Inject(memory(t), nil), "/data") })
 }
 
 func must(t *testing.T, err error) {
