@@ -1,0 +1,196 @@
+package config
+
+import (
+	"maps"
+	"slices"
+)
+
+// Source says which layer a value came from, numbered as in DescribeConfigs.
+type Source int8
+
+// The sources.
+const (
+	SourceTopic          Source = 1
+	SourceDynamicBroker  Source = 2
+	SourceDynamicDefault Source = 3
+	SourceStaticBroker   Source = 4
+	SourceDefault        Source = 5
+)
+
+// Entry is one row of an answer to DescribeConfigs. A handler leaves out what the version or the request does not want: synonyms
+// without include_synonyms, documentation without include_documentation, the type before version 3.
+type Entry struct {
+	Name string
+	// Value is nil for sensitive settings and those without a value.
+	Value     *string
+	Source    Source
+	ReadOnly  bool
+	Sensitive bool
+	Type      Type
+	// Synonyms is the chain of values behind this one, the effective one first.
+	Synonyms      []EntrySynonym
+	Documentation string
+}
+
+// IsDefault is what version 0 answered instead of a source.
+func (e *Entry) IsDefault() bool { return e.Source == SourceDefault }
+
+// EntrySynonym is one value that stands, or would stand without the ones before it.
+type EntrySynonym struct {
+	Name   string
+	Value  *string
+	Source Source
+}
+
+// DescribeTopic is the rows of a topic with these overrides, sorted by name. names picks rows, nil or empty takes all; names that
+// do not exist give no row, as in Kafka.
+func (c *Config) DescribeTopic(overrides map[string]string, names []string) []Entry {
+	var out []Entry
+	for _, name := range pick(topicTable, names, overrides) {
+		row := topicTable.byName[name]
+		e := Entry{Name: name, Sensitive: row.Sensitive(), Type: row.Type, Documentation: row.documentation()}
+		if v, ok := c.topicLookup(overrides, row); ok {
+			e.Value = row.shown(v)
+		}
+		if v, ok := overrides[name]; ok {
+			e.Synonyms = append(e.Synonyms, EntrySynonym{name, row.shown(v), SourceTopic})
+		}
+		e.Synonyms = append(e.Synonyms, c.chain(synonymNames(row), "")...)
+		e.Source = sourceOf(e.Synonyms)
+		out = append(out, e)
+	}
+	return out
+}
+
+// DescribeBroker is the rows of this broker, sorted by name; names as in DescribeTopic.
+func (c *Config) DescribeBroker(names []string) []Entry {
+	var out []Entry
+	for _, name := range pick(brokerTable, names, nil) {
+		row := brokerTable.byName[name]
+		e := Entry{Name: name, Sensitive: row.Sensitive(), Type: row.Type, ReadOnly: row.Scope == ReadOnly, Documentation: row.documentation()}
+		if v, ok := c.lookup(name); ok {
+			e.Value = row.shown(v)
+		}
+		// What comes before the setting's own name stands behind its synonyms, not behind it.
+		e.Synonyms = c.chain(brokerSynonyms(row), name)
+		for len(e.Synonyms) > 0 && e.Synonyms[0].Name != name {
+			e.Synonyms = e.Synonyms[1:]
+		}
+		e.Source = sourceOf(e.Synonyms)
+		out = append(out, e)
+	}
+	return out
+}
+
+// DescribeBrokerDefault is the rows of the dynamic settings of all brokers: the resource BROKER with an empty name.
+func (c *Config) DescribeBrokerDefault(names []string) []Entry {
+	var out []Entry
+	for _, name := range slices.Sorted(maps.Keys(c.dynamicAll)) {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
+		row := brokerTable.byName[name]
+		value := row.shown(c.dynamicAll[name])
+		out = append(out, Entry{
+			Name: name, Value: value, Source: SourceDynamicDefault, Sensitive: row.Sensitive(), Type: row.Type, ReadOnly: row.Scope == ReadOnly,
+			Synonyms: []EntrySynonym{{name, value, SourceDynamicDefault}}, Documentation: row.documentation(),
+		})
+	}
+	return out
+}
+
+// chain lists the values that stand behind a setting known by these names: layer by layer, and in a layer name by name. The
+// built-in default of another name than the described one (own; the first when "") is left out, as Kafka does: it is not what
+// would count.
+func (c *Config) chain(names []string, own string) []EntrySynonym {
+	if len(names) == 0 {
+		return nil
+	}
+	if own == "" {
+		own = names[0]
+	}
+	var out []EntrySynonym
+	for _, layer := range []struct {
+		values map[string]string
+		source Source
+	}{{c.dynamicBroker, SourceDynamicBroker}, {c.dynamicAll, SourceDynamicDefault}, {c.static, SourceStaticBroker}} {
+		for _, n := range names {
+			if v, ok := layer.values[n]; ok {
+				out = append(out, EntrySynonym{n, brokerTable.byName[n].shown(v), layer.source})
+			}
+		}
+	}
+	if v, ok := c.defaultOf(own); ok {
+		out = append(out, EntrySynonym{own, brokerTable.byName[own].shown(v), SourceDefault})
+	}
+	return out
+}
+
+// topicLookup is topicValue that tells an absent value from an empty one.
+func (c *Config) topicLookup(overrides map[string]string, row *Definition) (string, bool) {
+	v := c.topicValue(overrides, row.Name)
+	if v != "" || row.HasDefault {
+		return v, true
+	}
+	_, ok := overrides[row.Name]
+	return v, ok
+}
+
+func synonymNames(row *Definition) []string {
+	var out []string
+	for _, s := range row.Synonyms {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+// brokerSynonyms lists the names that mean the same as a broker setting, strongest first: the ms, minutes and hours of a time.
+func brokerSynonyms(row *Definition) []string {
+	if row.Topic != "" {
+		if names := synonymNames(topicTable.byName[row.Topic]); len(names) > 1 && slices.Contains(names, row.Name) {
+			return names
+		}
+	}
+	return []string{row.Name}
+}
+
+func sourceOf(chain []EntrySynonym) Source {
+	if len(chain) == 0 {
+		return SourceDefault
+	}
+	return chain[0].Source
+}
+
+// shown is a value as a client may see it.
+func (d *Definition) shown(v string) *string {
+	if d.Sensitive() {
+		return nil
+	}
+	return &v
+}
+
+func (d *Definition) documentation() string {
+	if d.NoEffect != "" {
+		return d.Doc + " Accepted without effect: " + d.NoEffect + "."
+	}
+	return d.Doc
+}
+
+// pick is the names to describe, sorted: all described rows and whatever is set, or those asked for that exist.
+func pick(t *table, asked []string, set map[string]string) []string {
+	names := t.names()
+	for name := range set { // any order: sorted below
+		if row := t.byName[name]; row != nil && (row.Gone || row.Internal) {
+			names = append(names, name)
+		}
+	}
+	if len(asked) > 0 {
+		want := make(map[string]bool, len(asked))
+		for _, n := range asked {
+			want[n] = true
+		}
+		names = slices.DeleteFunc(names, func(n string) bool { return !want[n] })
+	}
+	slices.Sort(names)
+	return names
+}
