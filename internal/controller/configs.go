@@ -116,10 +116,7 @@ func (c *Controller) alterOne(im *meta.Image, r AlterResource, change func(Alter
 	if !res.OK() {
 		return res
 	}
-	if res := checkSize(now); !res.OK() {
-		return res
-	}
-	if res := c.validate(resource, now); !res.OK() {
+	if now, res = c.validate(resource, now); !res.OK() {
 		return res
 	}
 	if resource.Type == meta.TopicResource {
@@ -172,17 +169,28 @@ func (c *Controller) checkResource(r *meta.Resource) Result {
 	return Result{}
 }
 
-func (c *Controller) validate(r meta.Resource, s meta.Settings) Result {
+// validate judges all settings of a resource and returns what to keep of them.
+func (c *Controller) validate(r meta.Resource, s meta.Settings) (meta.Settings, Result) {
+	size := 0
+	for _, e := range s {
+		size += len(e.Name) + len(e.Value)
+	}
+	if size > settingsBytesMax {
+		return nil, failed(kafka.InvalidConfig, "the settings take %d bytes, the limit of one resource is %d", size, settingsBytesMax)
+	}
+	var keep map[string]string
+	var err error
+	code := kafka.InvalidConfig
 	if r.Type == meta.TopicResource {
-		if err := c.Configs.ValidateTopic(s.Map()); err != nil {
-			return failed(kafka.InvalidConfig, "%v", err)
-		}
-		return Result{}
+		keep, err = c.Configs.ValidateTopic(s.Map())
+	} else {
+		keep, err = c.Configs.ValidateBroker(r.Name != "", s.Map())
+		code = kafka.InvalidRequest // as Kafka does, KAFKA-13609
 	}
-	if err := c.Configs.ValidateBroker(r.Name != "", s.Map()); err != nil {
-		return failed(kafka.InvalidRequest, "%v", err) // not INVALID_CONFIG: KAFKA-13609
+	if err != nil {
+		return nil, failed(code, "%v", err)
 	}
-	return Result{}
+	return meta.SettingsOf(keep), Result{}
 }
 
 // applyOps is IncrementalAlterConfigs on one resource.
@@ -238,16 +246,6 @@ func splitList(s string) (items []string) {
 	return items
 }
 
-// settingsBytesMax bounds all settings of one resource, so that they fit into one value whatever characters they hold.
+// settingsBytesMax bounds all settings of one resource, so that they fit into one value whatever characters they hold: JSON
+// writes some as six.
 const settingsBytesMax = 64 << 10
-
-func checkSize(s meta.Settings) Result {
-	size := 0
-	for _, e := range s {
-		size += len(e.Name) + len(e.Value)
-	}
-	if size > settingsBytesMax {
-		return failed(kafka.InvalidConfig, "the settings take %d bytes, the limit of one resource is %d", size, settingsBytesMax)
-	}
-	return Result{}
-}

@@ -58,12 +58,12 @@ func (s *Settings) Validate() (faults []error) {
 
 // ConfigRules knows the names and values of settings. It must be a pure function of its arguments.
 type ConfigRules interface {
-	// ValidateTopic judges all overrides a topic would have: names, values, and how they go together. The error's text is
-	// for the client.
-	ValidateTopic(overrides map[string]string) error
-	// ValidateBroker judges all dynamic settings of one broker (perBroker) or of all brokers together. It refuses names
-	// that cannot be changed while a broker runs, and names that can only be set for one broker when perBroker is false.
-	ValidateBroker(perBroker bool, settings map[string]string) error
+	// ValidateTopic judges all overrides a topic would have, names, values, and how they go together, and returns what to
+	// keep: the same names, the values perhaps in a tidier form. The error's text is for the client.
+	ValidateTopic(overrides map[string]string) (keep map[string]string, err error)
+	// ValidateBroker does the same for all dynamic settings of one broker (perBroker) or of all brokers together. It refuses
+	// names that cannot be changed while a broker runs, and those of one broker only when perBroker is false.
+	ValidateBroker(perBroker bool, settings map[string]string) (keep map[string]string, err error)
 	// List reports whether the setting is a list, which one may append to and subtract from, and what it is where nothing
 	// is set.
 	List(t meta.ResourceType, name string) (isList bool, fallback string)

@@ -176,14 +176,7 @@ func (c *Controller) newTopicSettings(t *NewTopic) (meta.Settings, Result) {
 	if len(null) > 0 {
 		return nil, failed(kafka.InvalidConfig, "Null value not supported for topic configs: %s", strings.Join(null, ","))
 	}
-	settings := meta.SettingsOf(m)
-	if r := checkSize(settings); !r.OK() {
-		return nil, r
-	}
-	if err := c.Configs.ValidateTopic(m); err != nil {
-		return nil, failed(kafka.InvalidConfig, "%v", err)
-	}
-	return settings, Result{}
+	return c.validate(meta.TopicConfigs(t.Name), meta.SettingsOf(m))
 }
 
 // assignedByHand takes the client's assignment.

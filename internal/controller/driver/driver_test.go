@@ -23,13 +23,13 @@ import (
 // rules takes every setting but "bad".
 type rules struct{}
 
-func (rules) ValidateTopic(m map[string]string) error {
+func (rules) ValidateTopic(m map[string]string) (map[string]string, error) {
 	if _, bad := m["bad"]; bad {
-		return errors.New("bad is not a setting")
+		return nil, errors.New("bad is not a setting")
 	}
-	return nil
+	return m, nil
 }
-func (rules) ValidateBroker(bool, map[string]string) error { return nil }
+func (rules) ValidateBroker(_ bool, m map[string]string) (map[string]string, error) { return m, nil }
 func (rules) List(_ meta.ResourceType, name string) (bool, string) {
 	return name == "cleanup.policy", "delete"
 }
