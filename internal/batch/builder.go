@@ -52,8 +52,8 @@ type Builder struct {
 // NewBuilder makes a builder that takes its compressors from codecs.
 func NewBuilder(codecs *Codecs) *Builder { return &Builder{codecs: codecs} }
 
-// keepBytes is the largest buffer that builders and checkers keep from one batch to the next.
-const keepBytes = 1 << 20
+// keepBytes is the largest buffer that builders and checkers keep from one batch to the next: one of Kafka's default max.message.bytes fits.
+const keepBytes = 5 << 18
 
 // Reset starts a batch. What the last Build returned is no longer valid.
 func (b *Builder) Reset(o Options) {

@@ -35,7 +35,7 @@ type Info struct {
 	Rewritten               bool  // the batch does not alias the bytes it came in
 }
 
-// Checker validates produced batches for one goroutine at a time. Between two calls it holds at most one rewritten batch.
+// Checker validates produced batches, for one goroutine at a time. Between two calls it holds no more than the last batch it rewrote.
 type Checker struct {
 	codecs *Codecs
 	cursor cursor
@@ -72,7 +72,7 @@ func (c *Checker) Check(raw []byte, rules *Rules) (Batch, Info, *Fault) {
 		codec = rules.Compression.Codec
 	}
 	if codec != b.Codec() || !consecutive {
-		if b, fault = c.rewrite(b, codec, rules); fault != nil {
+		if b, fault = c.rewrite(b, codec, info.RecordBytes, rules); fault != nil {
 			return nil, Info{}, fault
 		}
 		info.Rewritten = true

@@ -4,15 +4,19 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 )
 
 // rewrite copies a batch whose records have been read once already, compressed with codec and with offset deltas 0, 1, 2 and so on. It streams, so
 // that it holds no more than the window and the result, which Rules.MaxMessageBytes bounds.
-func (c *Checker) rewrite(b Batch, codec Codec, rules *Rules) (Batch, *Fault) {
+func (c *Checker) rewrite(b Batch, codec Codec, recordBytes int64, rules *Rules) (Batch, *Fault) {
 	if cap(c.out.buf) > keepBytes {
 		c.out.buf = nil
+	}
+	if codec == CodecNone { // then the size is known, all but what correcting offset deltas changes
+		c.out.buf = slices.Grow(c.out.buf[:0], HeaderSize+int(min(recordBytes, int64(rules.MaxMessageBytes))))
 	}
 	c.out.buf = append(c.out.buf[:0], b[:HeaderSize]...)
 	c.out.limit = int(rules.MaxMessageBytes)
