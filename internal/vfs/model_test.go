@@ -14,6 +14,7 @@ import (
 // and a few names, and which bytes of a file a power cut may touch.
 type twin struct {
 	now, durable map[string]map[string]*twinFile // by folder and name
+	moved        map[string]map[string]bool      // names that changed since their folder was last synced
 }
 
 type twinFile struct {
@@ -24,15 +25,25 @@ type twinFile struct {
 var twinFolders = []string{"/d", "/d/inner", "/e"}
 
 func newTwin() *twin {
-	w := &twin{map[string]map[string]*twinFile{}, map[string]map[string]*twinFile{}}
+	w := &twin{map[string]map[string]*twinFile{}, map[string]map[string]*twinFile{}, map[string]map[string]bool{}}
 	for _, dir := range twinFolders {
-		w.now[dir], w.durable[dir] = map[string]*twinFile{}, map[string]*twinFile{}
+		w.now[dir], w.durable[dir], w.moved[dir] = map[string]*twinFile{}, map[string]*twinFile{}, map[string]bool{}
 	}
 	return w
 }
 
+// put makes a name lead to f, or, when it is nil, nowhere.
+func (w *twin) put(dir, name string, f *twinFile) {
+	w.moved[dir][name] = true
+	if f == nil {
+		delete(w.now[dir], name)
+	} else {
+		w.now[dir][name] = f
+	}
+}
+
 func (w *twin) syncDir(dir string) {
-	w.durable[dir] = map[string]*twinFile{}
+	w.durable[dir], w.moved[dir] = map[string]*twinFile{}, map[string]bool{}
 	for name, f := range w.now[dir] {
 		w.durable[dir][name] = f
 	}
@@ -112,15 +123,18 @@ func filesIn(t *rapid.T, fsys FS, dir string) map[string][]byte {
 func (w *twin) mayBe(t *rapid.T, crashed FS) {
 	for _, dir := range twinFolders {
 		found := filesIn(t, crashed, dir)
-		for name, f := range w.durable[dir] {
-			if _, ok := found[name]; !ok && w.now[dir][name] == f {
+		for name := range w.durable[dir] {
+			if _, ok := found[name]; !ok && !w.moved[dir][name] {
 				t.Fatalf("%s/%s was durable and is gone", dir, name)
 			}
 		}
 		for name, got := range found {
-			before, after := w.durable[dir][name], w.now[dir][name]
-			if before == nil || before != after {
+			if w.moved[dir][name] {
 				continue // which file this is, is a matter of luck
+			}
+			before := w.durable[dir][name]
+			if before == nil {
+				t.Fatalf("%s/%s came back", dir, name)
 			}
 			for i, want := range before.durable {
 				if before.touched[i] {
@@ -159,11 +173,19 @@ func TestMemoryBehavesLikeItsDumbTwin(t *testing.T) {
 		}
 		// pick draws an existing file, or skips the action.
 		pick := func(t *rapid.T) (dir, last string, f *twinFile) {
-			dir, last = folder.Draw(t, "folder"), name.Draw(t, "name")
-			if f = w.now[dir][last]; f == nil {
-				t.Skip("no such file")
+			var there []string
+			for dir, names := range w.now {
+				for last := range names {
+					there = append(there, path.Join(dir, last))
+				}
 			}
-			return dir, last, f
+			if len(there) == 0 {
+				t.Skip("no file")
+			}
+			slices.Sort(there)
+			dir, last = path.Split(rapid.SampledFrom(there).Draw(t, "file"))
+			dir = path.Clean(dir)
+			return dir, last, w.now[dir][last]
 		}
 		with := func(dir, last string, do func(f File)) {
 			f, err := m.Open(path.Join(dir, last))
@@ -178,7 +200,7 @@ func TestMemoryBehavesLikeItsDumbTwin(t *testing.T) {
 				ok(err)
 				ok(f.Close())
 				if w.now[dir][last] == nil {
-					w.now[dir][last] = &twinFile{touched: map[int]bool{}}
+					w.put(dir, last, &twinFile{touched: map[int]bool{}})
 				}
 				w.now[dir][last].resize(0)
 			},
@@ -209,21 +231,21 @@ func TestMemoryBehavesLikeItsDumbTwin(t *testing.T) {
 			"remove": func(t *rapid.T) {
 				dir, last, _ := pick(t)
 				ok(m.Remove(path.Join(dir, last)))
-				delete(w.now[dir], last)
+				w.put(dir, last, nil)
 			},
 			"rename": func(t *rapid.T) {
 				dir, last, f := pick(t)
 				to := name.Draw(t, "to")
 				ok(m.Rename(path.Join(dir, last), path.Join(dir, to)))
-				delete(w.now[dir], last)
-				w.now[dir][to] = f
+				w.put(dir, last, nil)
+				w.put(dir, to, f)
 			},
 			"rename to another folder, and sync both": func(t *rapid.T) {
 				dir, last, f := pick(t)
 				toDir, to := folder.Draw(t, "toFolder"), name.Draw(t, "to")
 				ok(m.Rename(path.Join(dir, last), path.Join(toDir, to)))
-				delete(w.now[dir], last)
-				w.now[toDir][to] = f
+				w.put(dir, last, nil)
+				w.put(toDir, to, f)
 				for _, d := range []string{toDir, dir} {
 					ok(m.SyncDir(d))
 					w.syncDir(d)
