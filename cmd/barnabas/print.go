@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
+	"gopkg.in/yaml.v3"
+)
+
+// emit prints one answer: v with its documented field names for programs, or what draw makes of it for people.
+func (a *app) emit(v any, draw func(w io.Writer)) error {
+	var buf bytes.Buffer
+	switch a.output {
+	case "json":
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(v); err != nil {
+			return wrap(err, "encoding the answer")
+		}
+	case "yaml":
+		if err := encodeYAML(&buf, v); err != nil {
+			return wrap(err, "encoding the answer")
+		}
+	default:
+		draw(&buf)
+	}
+	_, err := a.out.Write(buf.Bytes())
+	return err
+}
+
+// encodeYAML goes through JSON so that names, order and omissions are the same in both forms.
+func encodeYAML(w io.Writer, v any) error {
+	j, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(j, &doc); err != nil {
+		return err
+	}
+	plain(&doc)
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+// plain takes JSON's braces and quotes off; the encoder puts quotes back where a string would read as something else.
+func plain(n *yaml.Node) {
+	n.Style = 0
+	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "\n") {
+		n.Style = yaml.LiteralStyle
+	}
+	for _, c := range n.Content {
+		plain(c)
+	}
+}
+
+// table lines columns up: no borders, two blanks between, numbers to the right. Cells come as text and are made printable.
+type table struct {
+	head  []string
+	right []bool
+	rows  [][]string
+}
+
+// newTable takes column titles; a title that begins with '>' is a column of numbers.
+func newTable(titles ...string) *table {
+	t := &table{}
+	for _, s := range titles {
+		name, num := strings.CutPrefix(s, ">")
+		t.head = append(t.head, name)
+		t.right = append(t.right, num)
+	}
+	return t
+}
+
+// row adds one line. nil prints as "-", integers as they are, everything else with fmt.
+func (t *table) row(cells ...any) {
+	r := make([]string, len(t.head))
+	for i := range r {
+		if i < len(cells) {
+			r[i] = cell(cells[i])
+		}
+	}
+	t.rows = append(t.rows, r)
+}
+
+func cell(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "-"
+	case string:
+		if v == "" {
+			return "-"
+		}
+		return printable(v)
+	case *string:
+		if v == nil {
+			return "-"
+		}
+		return cell(*v)
+	case *int64:
+		if v == nil {
+			return "-"
+		}
+		return strconv.FormatInt(*v, 10)
+	}
+	return printable(fmt.Sprint(v))
+}
+
+// draw prints the table; colour goes to the titles only, so that copies of the cells stay clean.
+func (t *table) draw(w io.Writer, paint bool) {
+	width := make([]int, len(t.head))
+	for i, h := range t.head {
+		width[i] = runewidth.StringWidth(h)
+	}
+	for _, r := range t.rows {
+		for i, c := range r {
+			width[i] = max(width[i], runewidth.StringWidth(c))
+		}
+	}
+	var b strings.Builder
+	line := func(cells []string) {
+		b.Reset()
+		for i, c := range cells {
+			if i > 0 {
+				b.WriteString("  ")
+			}
+			pad := strings.Repeat(" ", max(0, width[i]-runewidth.StringWidth(c)))
+			if t.right[i] {
+				b.WriteString(pad + c)
+			} else {
+				b.WriteString(c + pad)
+			}
+		}
+	}
+	line(t.head)
+	head := strings.TrimRight(b.String(), " ")
+	if paint {
+		head = "\x1b[1m" + head + "\x1b[0m"
+	}
+	fmt.Fprintln(w, head)
+	for _, r := range t.rows {
+		line(r)
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// title prints a heading between tables.
+func (a *app) title(w io.Writer, format string, args ...any) {
+	s := printable(fmt.Sprintf(format, args...))
+	if a.paint {
+		s = "\x1b[1;36m" + s + "\x1b[0m"
+	}
+	fmt.Fprintln(w, s)
+}
+
+// pairs prints "name  value" lines with the values lined up.
+func pairs(w io.Writer, kv ...any) {
+	width := 0
+	for i := 0; i+1 < len(kv); i += 2 {
+		width = max(width, runewidth.StringWidth(kv[i].(string)))
+	}
+	for i := 0; i+1 < len(kv); i += 2 {
+		name := kv[i].(string)
+		fmt.Fprintf(w, "%s%s  %s\n", name, strings.Repeat(" ", width-runewidth.StringWidth(name)), cell(kv[i+1]))
+	}
+}
+
+// printable escapes what could move the cursor or hide text: brokers and files may hold anything.
+func printable(s string) string {
+	clean := true
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && s[i] >= 0x80 && !strings.HasPrefix(s[i:], "\uFFFD"):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
+}
+
+// oneLine folds a message of several lines, as brokers send them, into one.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// humanBytes is a size for eyes: 1023 B, 1.5 KiB, 20.0 MiB. Negative is unknown.
+func humanBytes(n int64) string {
+	switch {
+	case n < 0:
+		return "-"
+	case n < 1024:
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	f, i := float64(n)/1024, 0
+	for f >= 1023.95 && i < 5 {
+		f, i = f/1024, i+1
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64) + " " + "KMGTPE"[i:i+1] + "iB"
+}
+
+// humanCount groups digits: 12,345,678.
+func humanCount(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	start := 0
+	if n < 0 {
+		start = 1
+	}
+	for i := len(s) - 3; i > start; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func joinInts(ids []int32) string {
+	var b strings.Builder
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Itoa(int(id)))
+	}
+	return b.String()
+}
+
+// dropEmptyColumns leaves out columns in which every cell is "-"; those named in keep stay.
+func (t *table) dropEmptyColumns(keep ...string) {
+	if len(t.rows) == 0 {
+		return
+	}
+	for i := len(t.head) - 1; i > 0; i-- {
+		empty := !slices.Contains(keep, t.head[i]) && !slices.ContainsFunc(t.rows, func(r []string) bool { return r[i] != "-" })
+		if empty {
+			t.head, t.right = slices.Delete(t.head, i, i+1), slices.Delete(t.right, i, i+1)
+			for j := range t.rows {
+				t.rows[j] = slices.Delete(t.rows[j], i, i+1)
+			}
+		}
+	}
+}
