@@ -301,10 +301,10 @@ func TestTheTopicsCodecWins(t *testing.T) {
 				t.Errorf("%v to %v: the header lost something", from, to)
 			}
 			back, err := records(t, reader, got)
-			if d := cmp.Diff(want, back); d != "" || err != nil {
+			if d := diff(want, back); d != "" || err != nil {
 				t.Errorf("%v to %v: %v %s", from, to, err, d)
 			}
-			if d := cmp.Diff(want, kgoRead(t, got)); d != "" {
+			if d := diff(want, kgoRead(t, got)); d != "" {
 				t.Errorf("%v to %v, as franz-go reads it: %s", from, to, d)
 			}
 			// The limit counts for what is stored, too.
@@ -341,7 +341,7 @@ func TestOffsetDeltasAreMadeConsecutive(t *testing.T) {
 				{0, 1000, []byte("a"), []byte("v"), nil}, {1, 1001, []byte("b"), []byte("v"), nil}, {2, 1002, []byte("c"), []byte("v"), nil},
 			}
 			back, err := records(t, reader, got)
-			if d := cmp.Diff(want, back); d != "" || err != nil {
+			if d := diff(want, back); d != "" || err != nil {
 				t.Errorf("%v, %s: %v %s", codec, name, err, d)
 			}
 			// Once right, it stays as it is.

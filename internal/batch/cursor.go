@@ -11,13 +11,14 @@ type cursor struct {
 	buf      []byte // the window; buf[pos:end] is still to be read. Not compressed: the whole record area
 	pos, end int
 
-	codecs *Codecs
-	codec  Codec
-	dec    decoder // nil: not compressed
-	pooled *[]byte // the window to give back, even if buf has grown since
-	seen   int64   // bytes that ever came into the window
-	eof    bool
-	fault  *Fault // the first thing that went wrong
+	codecs  *Codecs
+	codec   Codec
+	dec     decoder // nil: not compressed
+	pooled  *[]byte // the window to give back, even if buf has grown since
+	seen    int64   // bytes that ever came into the window
+	eof     bool
+	pending error  // the decompressor's, which comes after what is in the window
+	fault   *Fault // the first thing that went wrong
 }
 
 // open puts the cursor before the first record. close must follow, whatever open returns.
@@ -70,24 +71,30 @@ func (c *cursor) fill() bool {
 	if c.end == len(c.buf) {
 		return false
 	}
+	if c.pending != nil {
+		c.fault = decodeFault(c.codec, c.pending)
+		return false
+	}
+	left := c.codecs.limits.BatchBytes - c.seen
 	for range 100 {
-		n, err := c.dec.Read(c.buf[c.end:])
-		c.end += n
-		c.seen += int64(n)
-		if c.seen > c.codecs.limits.BatchBytes {
+		n, err := c.dec.Read(c.buf[c.end:min(int64(len(c.buf)), int64(c.end)+max(left, 1))])
+		if left == 0 && n > 0 {
 			c.fault = faultf(kafka.MessageTooLarge, "the batch decompresses to more than %s, which is %d: make smaller batches, or raise it",
 				SettingBatchBytes, c.codecs.limits.BatchBytes)
 			return false
 		}
+		c.end += n
+		c.seen += int64(n)
 		switch {
 		case err == io.EOF:
 			c.eof = true
 			return n > 0
+		case n > 0:
+			c.pending = err // its bytes came before it, and are looked at before it
+			return true
 		case err != nil:
 			c.fault = decodeFault(c.codec, err)
 			return false
-		case n > 0:
-			return true
 		}
 	}
 	c.fault = decodeFault(c.codec, io.ErrNoProgress)
@@ -110,7 +117,7 @@ func (c *cursor) length() (n int, ok bool) {
 		c.need(varint32Max) // near the end there may be fewer, and still enough
 	}
 	v, next := varint32(c.buf[:c.end], c.pos)
-	if next < 0 || v < 0 || c.fault != nil {
+	if next < 0 || v < 0 {
 		return 0, false
 	}
 	c.pos = next

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -39,6 +40,11 @@ func own(x *Record) rec {
 		o.Headers = append(o.Headers, Header{Key: string(k), Value: bytes.Clone(v)})
 	}
 	return o
+}
+
+// diff is cmp.Diff for records. Values are compared whole: byte by byte, cmp takes seconds.
+func diff(want, got []rec) string {
+	return cmp.Diff(want, got, cmp.Comparer(func(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }))
 }
 
 // build makes a batch of its own memory.
