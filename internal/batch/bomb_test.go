@@ -102,15 +102,15 @@ func TestALyingLengthAllocatesNothing(t *testing.T) {
 	}{
 		"a gzipped record of nearly 2 GiB":     {wrap(Gzip, 1, compress(t, Gzip, appendVarint(nil, math.MaxInt32))), kafka.MessageTooLarge, SettingRecordBytes},
 		"a gzipped record of 90 MiB":           {wrap(Gzip, 1, compress(t, Gzip, appendVarint(nil, 90<<20))), kafka.CorruptMessage, "record 0"},
-		"a snappy block of 4 GiB":              {wrap(Snappy, 1, huge), kafka.MessageTooLarge, SettingSnappyBlockBytes},
+		"a snappy block of 4 GiB":              {wrap(Snappy, 1, huge), kafka.MessageTooLarge, SettingWindowBytes},
 		"a snappy block denser than possible":  {wrap(Snappy, 1, append(binary.AppendUvarint(nil, 30<<20), 1, 2, 3)), kafka.CorruptMessage, "snappy"},
-		"a framed snappy block of 4 GiB":       {wrap(Snappy, 1, append([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x07"), huge...)), kafka.MessageTooLarge, SettingSnappyBlockBytes},
+		"a framed snappy block of 4 GiB":       {wrap(Snappy, 1, append([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x07"), huge...)), kafka.MessageTooLarge, SettingWindowBytes},
 		"a framed snappy block beyond its end": {wrap(Snappy, 1, []byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\xff\xff\xff\xff\x00")), kafka.CorruptMessage, "snappy"},
-		"a zstd window of 16 MiB":              {wrap(Zstd, 1, window(14)), kafka.UnsupportedCompressionType, SettingZstdWindowBytes},
-		"a zstd window of 2 TiB":               {wrap(Zstd, 1, window(31)), kafka.UnsupportedCompressionType, SettingZstdWindowBytes},
-		"a zstd frame of 1 TiB":                {wrap(Zstd, 1, single), kafka.UnsupportedCompressionType, SettingZstdWindowBytes},
+		"a zstd window of 64 MiB":              {wrap(Zstd, 1, window(16)), kafka.UnsupportedCompressionType, SettingWindowBytes},
+		"a zstd window of 2 TiB":               {wrap(Zstd, 1, window(31)), kafka.UnsupportedCompressionType, SettingWindowBytes},
+		"a zstd frame of 1 TiB":                {wrap(Zstd, 1, single), kafka.UnsupportedCompressionType, SettingWindowBytes},
 		"a second zstd frame with a large window": {wrap(Zstd, 2, append(compress(t, Zstd, area([]byte{0, 0, 0, 1, 1, 0})), window(16)...)), kafka.UnsupportedCompressionType,
-			SettingZstdWindowBytes},
+			SettingWindowBytes},
 		"two thousand million records": {wrap(CodecNone, math.MaxInt32, area([]byte{0, 0, 0, 1, 1, 0})), kafka.CorruptMessage, "record 1"},
 		"two thousand million headers": {wrap(CodecNone, 1, area(appendVarint([]byte{0, 0, 0, 1, 1}, math.MaxInt32))), kafka.CorruptMessage, "record 0"},
 	} {
@@ -249,8 +249,33 @@ func TestCompressedBytesNoClientCouldReadAreRefused(t *testing.T) {
 	}
 }
 
+func TestMemoryIsWhatADecompressorMayHold(t *testing.T) {
+	cs := NewCodecs(Limits{BufferBytes: 1000})
+	framed := compress(t, Snappy, make([]byte, 100_000))
+	for name, c := range map[string]struct {
+		b    []byte
+		want int64
+	}{
+		"nothing":                       {nil, 0},
+		"not compressed":                {wrap(CodecNone, 1, nil), 0},
+		"gzip":                          {wrap(Gzip, 1, nil), 1000 + 256<<10},
+		"snappy, the largest block":     {wrap(Snappy, 1, framed), 1000 + xerialBlockSize},
+		"snappy, one block":             {wrap(Snappy, 1, snappyBlock(make([]byte, 100_000))), 1000 + 100_000},
+		"snappy that lies":              {wrap(Snappy, 1, binary.AppendUvarint(nil, 1<<31)), 1000 + 5*snappyRatioMax},
+		"snappy that is cut":            {wrap(Snappy, 1, framed[:30]), 1000},
+		"lz4":                           {wrap(LZ4, 1, nil), 1000 + 8<<20},
+		"zstd without a frame":          {wrap(Zstd, 1, nil), 1000 + 256<<10 + 8<<20},
+		"zstd with a window of 16 MiB":  {wrap(Zstd, 1, []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3, 1, 0, 0}), 1000 + 256<<10 + 16<<20},
+		"zstd with a window of 512 MiB": {wrap(Zstd, 1, []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 19 << 3, 1, 0, 0}), 1000 + 256<<10 + 32<<20},
+	} {
+		if got := cs.Memory(c.b); got != c.want {
+			t.Errorf("%s: %d bytes, want %d", name, got, c.want)
+		}
+	}
+}
+
 func TestALargeZstdWindowIsReadWhereTheLimitAllows(t *testing.T) {
-	cs := NewCodecs(Limits{ZstdWindowBytes: 64 << 20})
+	cs := NewCodecs(Limits{WindowBytes: 64 << 20})
 	var out bytes.Buffer
 	e, err := zstd.NewWriter(&out, zstd.WithWindowSize(32<<20), zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -272,7 +297,7 @@ func TestALargeZstdWindowIsReadWhereTheLimitAllows(t *testing.T) {
 			t.Fatal(len(got), err)
 		}
 	}
-	if err := NewReader(NewCodecs(Limits{})).Each(raw, func(*Record) error { return nil }); err == nil {
-		t.Error("read beyond the default limit")
+	if err := NewReader(NewCodecs(Limits{WindowBytes: 16 << 20})).Each(raw, func(*Record) error { return nil }); err == nil {
+		t.Error("read beyond the limit")
 	}
 }

@@ -139,7 +139,10 @@ func tooLarge(size int, rules *Rules) *Fault {
 
 // checkRecords reads every record. consecutive is whether their offset deltas are 0, 1, 2 and so on.
 func (c *Checker) checkRecords(b Batch, rules *Rules) (info Info, consecutive bool, fault *Fault) {
-	defer c.cursor.close()
+	defer func() {
+		c.cursor.close()
+		c.fields = fields{} // its slices would pin the request
+	}()
 	if fault := c.cursor.open(c.codecs, b); fault != nil {
 		return info, false, fault
 	}

@@ -55,30 +55,26 @@ type Limits struct {
 	RecordBytes int
 	// BatchBytes is how much one batch may decompress to; it bounds time, not memory. Default 1 GiB.
 	BatchBytes int64
-	// SnappyBlockBytes is the largest snappy block. Snappy cannot be decompressed in part, and clients other than Java's write the whole batch as
-	// one block. Default 32 MiB.
-	SnappyBlockBytes int
-	// ZstdWindowBytes is how far back a zstd frame may refer. Default 8 MiB, which covers levels up to 19; levels 20 to 22 ask for up to 128 MiB.
-	ZstdWindowBytes int
+	// WindowBytes is how much decompressed data a decompressor may have to hold at once: a snappy block, which cannot be decompressed in part and is
+	// the whole batch with clients other than Java's; or the window that a zstd frame refers back to, 8 MiB at most with levels up to 19, and 32, 64
+	// and 128 MiB with levels 20 to 22. Default 32 MiB.
+	WindowBytes int
 }
 
 // Names of the settings behind Limits.
 const (
-	SettingBufferBytes      = "decompression.buffer.bytes"
-	SettingRecordBytes      = "decompression.record.max.bytes"
-	SettingBatchBytes       = "decompression.batch.max.bytes"
-	SettingSnappyBlockBytes = "decompression.snappy.block.max.bytes"
-	SettingZstdWindowBytes  = "decompression.zstd.window.max.bytes"
+	SettingRecordBytes = "decompression.record.max.bytes"
+	SettingBatchBytes  = "decompression.batch.max.bytes"
+	SettingWindowBytes = "decompression.window.max.bytes"
 )
 
 // DefaultLimits are the values that zero fields stand for.
 func DefaultLimits() Limits {
 	return Limits{
-		BufferBytes:      64 << 10,
-		RecordBytes:      100 << 20,
-		BatchBytes:       1 << 30,
-		SnappyBlockBytes: 32 << 20,
-		ZstdWindowBytes:  8 << 20,
+		BufferBytes: 64 << 10,
+		RecordBytes: 100 << 20,
+		BatchBytes:  1 << 30,
+		WindowBytes: 32 << 20,
 	}
 }
 
@@ -96,11 +92,8 @@ func (l Limits) withDefaults() Limits {
 	if l.BatchBytes <= 0 {
 		l.BatchBytes = d.BatchBytes
 	}
-	if l.SnappyBlockBytes <= 0 {
-		l.SnappyBlockBytes = d.SnappyBlockBytes
-	}
-	if l.ZstdWindowBytes <= 0 {
-		l.ZstdWindowBytes = d.ZstdWindowBytes
+	if l.WindowBytes <= 0 {
+		l.WindowBytes = d.WindowBytes
 	}
 	return l
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
@@ -61,6 +62,11 @@ func (d *gzipDecoder) open(compressed []byte) error {
 
 func (d *gzipDecoder) release() { d.in.Reset(nil) }
 
+const (
+	lz4HeaderMin = 7 // magic, flags, block size, checksum
+	lz4BlockMax  = 4 << 20
+)
+
 type lz4Decoder struct {
 	in bytes.Reader
 	r  *lz4.Reader
@@ -69,10 +75,10 @@ type lz4Decoder struct {
 func (d *lz4Decoder) Read(p []byte) (int, error) { return d.r.Read(p) }
 
 // open refuses what Kafka's Java client could not read after us: other lz4 formats, and blocks that refer to earlier blocks. It holds two blocks of
-// at most 4 MiB, whatever the frame says.
+// at most lz4BlockMax, whatever the frame says.
 func (d *lz4Decoder) open(compressed []byte) error {
 	const magic, version, versionMask, independent = 0x184D2204, 0x40, 0xc0, 0x20
-	if len(compressed) < 7 {
+	if len(compressed) < lz4HeaderMin {
 		return io.ErrUnexpectedEOF
 	}
 	if binary.LittleEndian.Uint32(compressed) != magic {
@@ -108,21 +114,17 @@ func (d *zstdDecoder) Read(p []byte) (int, error) { return d.r.Read(p) }
 
 func (d *zstdDecoder) open(compressed []byte) error {
 	d.in.Reset(compressed)
-	var h zstd.Header
-	window := 0
-	if h.Decode(compressed) == nil { // its error will come again from the decoder
-		window = int(min(h.WindowSize, 1<<40))
-	}
-	if window > d.limits.ZstdWindowBytes {
-		return &limitError{kafka.UnsupportedCompressionType, fmt.Sprintf("the zstd frame asks for a window of %d bytes, %s is %d: use a level below 20, or raise it",
-			window, SettingZstdWindowBytes, d.limits.ZstdWindowBytes)}
+	window := zstdWindowOf(compressed)
+	if window > d.limits.WindowBytes {
+		return &limitError{kafka.UnsupportedCompressionType, fmt.Sprintf("the zstd frame asks for a window of %d bytes, %s is %d: use a lower level, or raise it",
+			window, SettingWindowBytes, d.limits.WindowBytes)}
 	}
 	var err error
 	switch {
 	case window > zstdPooledWindow:
-		d.r, err = newZstdReader(d.limits.ZstdWindowBytes)
+		d.r, err = newZstdReader(d.limits.WindowBytes)
 	case d.pooled == nil:
-		d.pooled, err = newZstdReader(min(d.limits.ZstdWindowBytes, zstdPooledWindow))
+		d.pooled, err = newZstdReader(min(d.limits.WindowBytes, zstdPooledWindow))
 		d.r = d.pooled
 	default:
 		d.r = d.pooled
@@ -131,6 +133,15 @@ func (d *zstdDecoder) open(compressed []byte) error {
 		return fmt.Errorf("make a zstd decoder: %w", err)
 	}
 	return d.r.Reset(&d.in)
+}
+
+// zstdWindowOf is the window that the first frame asks for, or 0 where there is none to be seen: then the decoder has the error.
+func zstdWindowOf(compressed []byte) int {
+	var h zstd.Header
+	if h.Decode(compressed) != nil {
+		return 0
+	}
+	return int(min(h.WindowSize, math.MaxInt32))
 }
 
 // newZstdReader makes a decoder that works in the caller's goroutine and starts none.
@@ -198,32 +209,41 @@ func (d *snappyDecoder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// cut takes the next block off the input; it is empty where a framed stream ends.
+func (d *snappyDecoder) cut() (block []byte, err error) {
+	if !d.framed {
+		block, d.in = d.in, nil
+		return block, nil
+	}
+	for d.skipXerialHeader() {
+	}
+	if len(d.in) == 0 {
+		return nil, nil
+	}
+	if len(d.in) < 4 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	n := binary.BigEndian.Uint32(d.in)
+	if uint64(n) > uint64(len(d.in)-4) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	block, d.in = d.in[4:4+n], d.in[4+n:]
+	return block, nil
+}
+
 // next decompresses the next block.
 func (d *snappyDecoder) next() error {
-	block, rest := d.in, []byte(nil)
-	if d.framed {
-		for d.skipXerialHeader() {
-		}
-		if len(d.in) == 0 {
-			return nil
-		}
-		if len(d.in) < 4 {
-			return io.ErrUnexpectedEOF
-		}
-		n := binary.BigEndian.Uint32(d.in)
-		if uint64(n) > uint64(len(d.in)-4) {
-			return io.ErrUnexpectedEOF
-		}
-		block, rest = d.in[4:4+n], d.in[4+n:]
+	block, err := d.cut()
+	if block == nil || err != nil {
+		return err
 	}
-	d.in = rest
 	size, err := snappy.DecodedLen(block)
 	switch {
 	case err != nil:
 		return err
-	case size > d.limits.SnappyBlockBytes:
+	case size > d.limits.WindowBytes:
 		return &limitError{kafka.MessageTooLarge, fmt.Sprintf("a snappy block of %d bytes decompressed, %s is %d: make smaller batches, or raise it",
-			size, SettingSnappyBlockBytes, d.limits.SnappyBlockBytes)}
+			size, SettingWindowBytes, d.limits.WindowBytes)}
 	case size > snappyRatioMax*len(block):
 		return errors.New("a block says it holds more than snappy can compress into its size") // so a lie cannot make us allocate
 	}
@@ -259,7 +279,7 @@ func decodeFault(codec Codec, err error) *Fault {
 		return faultf(limit.code, "%s", limit.message)
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		return faultf(kafka.UnsupportedCompressionType, "a zstd frame asks for a window above %s", SettingZstdWindowBytes)
+		return faultf(kafka.UnsupportedCompressionType, "a zstd frame asks for a window above %s", SettingWindowBytes)
 	}
 	f := faultf(kafka.CorruptMessage, "the records cannot be decompressed with %v: %v", codec, err)
 	f.cause = err
@@ -272,4 +292,39 @@ func eofIsTorn(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// Memory is how many bytes reading or checking b may hold, at most and roughly, besides b and what a check writes anew: the window, and what the
+// decompressor may need for whatever comes later in b. 0 without compression. A shell adds up what runs at the same time; b may be anything.
+func (c *Codecs) Memory(b []byte) int64 {
+	if len(b) < HeaderSize || Batch(b).Codec() == CodecNone {
+		return 0
+	}
+	held, in := 256<<10, Batch(b).Records() // the tables of a gzip or zstd decoder, and some more
+	switch Batch(b).Codec() {
+	case Snappy:
+		held = c.snappyMemory(in)
+	case LZ4:
+		held = 2 * lz4BlockMax
+	case Zstd:
+		held += min(max(zstdWindowOf(in), zstdPooledWindow), c.limits.WindowBytes)
+	}
+	return int64(c.limits.BufferBytes + held)
+}
+
+// snappyMemory is the size of the largest block. It believes no more than a block can hold.
+func (c *Codecs) snappyMemory(in []byte) int {
+	d := snappyDecoder{in: in}
+	d.framed = d.skipXerialHeader()
+	largest := 0
+	for len(d.in) > 0 {
+		block, err := d.cut()
+		if err != nil {
+			break
+		}
+		if size, err := snappy.DecodedLen(block); err == nil {
+			largest = max(largest, min(size, snappyRatioMax*len(block)))
+		}
+	}
+	return min(largest, c.limits.WindowBytes)
 }

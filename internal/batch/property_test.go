@@ -109,8 +109,8 @@ func TestPropertyWhatFranzGoBuildsIsReadAndAccepted(t *testing.T) {
 
 // Small limits, so that fuzzers reach them.
 var (
-	wide   = NewCodecs(Limits{RecordBytes: 1 << 16, BatchBytes: 1 << 20, SnappyBlockBytes: 1 << 20, ZstdWindowBytes: 1 << 20})
-	narrow = NewCodecs(Limits{RecordBytes: 1 << 16, BatchBytes: 1 << 20, SnappyBlockBytes: 1 << 20, ZstdWindowBytes: 1 << 20, BufferBytes: bufferBytesMin})
+	wide   = NewCodecs(Limits{RecordBytes: 1 << 16, BatchBytes: 1 << 20, WindowBytes: 1 << 20})
+	narrow = NewCodecs(Limits{RecordBytes: 1 << 16, BatchBytes: 1 << 20, WindowBytes: 1 << 20, BufferBytes: bufferBytesMin})
 )
 
 // What the checker accepts must be readable, whatever the bytes; the size of the window must not matter; offsets and times must be true.

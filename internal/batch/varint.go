@@ -10,11 +10,15 @@ const (
 	varint64Max = 10
 )
 
-// varint32 reads a 32-bit varint at b[i:]. next is the index after it, or -1 when it does not end within b or does not fit.
+// varint32 reads a 32-bit varint at b[i:], i not being negative. next is the index after it, or -1 when it does not end within b or does not fit.
 func varint32(b []byte, i int) (v int32, next int) {
 	if uint(i) < uint(len(b)) && b[i] < 0x80 {
 		u := uint32(b[i])
 		return int32(u>>1) ^ -int32(u&1), i + 1
+	}
+	if uint(i+1) < uint(len(b)) && b[i+1] < 0x80 { // most lengths have one byte or two
+		u := uint32(b[i]&0x7f) | uint32(b[i+1])<<7
+		return int32(u>>1) ^ -int32(u&1), i + 2
 	}
 	return varint32Slow(b, i)
 }
@@ -43,6 +47,10 @@ func varint64(b []byte, i int) (v int64, next int) {
 	if uint(i) < uint(len(b)) && b[i] < 0x80 {
 		u := uint64(b[i])
 		return int64(u>>1) ^ -int64(u&1), i + 1
+	}
+	if uint(i+1) < uint(len(b)) && b[i+1] < 0x80 {
+		u := uint64(b[i]&0x7f) | uint64(b[i+1])<<7
+		return int64(u>>1) ^ -int64(u&1), i + 2
 	}
 	return varint64Slow(b, i)
 }
