@@ -21,4 +21,6 @@ type Usage struct {
 }
 
 // ReadUsage is written for Linux only.
-func ReadUsage(int) (Usage, error) { return Usage{}, errors.New("rig: CPU and memory are read from /proc, which is Linux only") }
+func ReadUsage(int) (Usage, error) {
+	return Usage{}, errors.New("rig: CPU and memory are read from /proc, which is Linux only")
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// explanation is one line of explained.txt.
+type explanation struct {
+	line               int
+	key, versions      string
+	caseGlob, pathGlob string
+	reason             string
+	used               int
+}
+
+// readExplained reads the table: `key | versions | case | path | reason`, where key is an API's name, versions is "*", "3" or "0-4", and
+// case and path are patterns in which * stands for anything.
+func readExplained(path string) ([]*explanation, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var table []*explanation
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		text := strings.TrimSpace(lines.Text())
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		cells := strings.SplitN(text, "|", 5)
+		if len(cells) != 5 {
+			return nil, fmt.Errorf("%s:%d: want key | versions | case | path | reason", path, n)
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+			if cells[i] == "" {
+				return nil, fmt.Errorf("%s:%d: cell %d is empty", path, n, i+1)
+			}
+		}
+		table = append(table, &explanation{line: n, key: cells[0], versions: cells[1], caseGlob: cells[2], pathGlob: cells[3], reason: cells[4]})
+	}
+	return table, lines.Err()
+}
+
+func (x *explanation) covers(apiName string, r row) bool {
+	if !glob(x.key, apiName) || !glob(x.caseGlob, r.Case) || !glob(x.pathGlob, r.Path) {
+		return false
+	}
+	if x.versions == "*" {
+		return true
+	}
+	for _, v := range r.Versions {
+		if !inRanges(x.versions, v) {
+			return false
+		}
+	}
+	return true
+}
+
+func inRanges(ranges string, v int16) bool {
+	for _, part := range strings.Split(ranges, ",") {
+		lo, hi, isRange := strings.Cut(part, "-")
+		if !isRange {
+			hi = lo
+		}
+		low, err1 := strconv.Atoi(lo)
+		high, err2 := strconv.Atoi(hi)
+		if err1 == nil && err2 == nil && int(v) >= low && int(v) <= high {
+			return true
+		}
+	}
+	return false
+}
+
+// glob matches text against a pattern in which * stands for any run of characters.
+func glob(pattern, text string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == text
+	}
+	if !strings.HasPrefix(text, parts[0]) {
+		return false
+	}
+	text = text[len(parts[0]):]
+	for _, part := range parts[1 : len(parts)-1] {
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(part):]
+	}
+	return strings.HasSuffix(text, parts[len(parts)-1])
+}
