@@ -342,11 +342,15 @@ const packagePath = "github.com/barnabas-mq/barnabas/internal/vfs."
 // Site is the place in the program that asked for the operation: the first function outside this package that skip does not
 // accept (nil skips none), without the path of its package, and the line. Only a hook may ask, before it returns.
 func (op Op) Site(skip func(function string) bool) string {
-	var pcs [32]uintptr
+	var pcs [48]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	injected := false // the frames before that are the hooks' own
 	for {
 		frame, more := frames.Next()
-		if !strings.HasPrefix(frame.Function, packagePath) {
+		switch {
+		case strings.HasPrefix(frame.Function, packagePath+"(*inject"):
+			injected = true
+		case injected && !strings.HasPrefix(frame.Function, packagePath):
 			function := frame.Function[strings.LastIndexByte(frame.Function, '/')+1:]
 			if skip == nil || !skip(function) {
 				return fmt.Sprintf("%s:%d", function, frame.Line)
