@@ -69,7 +69,7 @@ func FromList(kvs []KV, at Revision) (*Image, Changes, error) {
 // CatchUp is the batch that leads from the image to the listed state: for a watcher that fell behind what the Store keeps.
 func (im *Image) CatchUp(kvs []KV, at Revision) Batch {
 	had := im.modRevisions()
-	b := Batch{Revision: at}
+	b := Batch{Revision: at, Events: make([]Event, 0, max(0, len(kvs)-len(had)))}
 	for _, kv := range kvs {
 		if had[kv.Key] != kv.ModRevision {
 			b.Events = append(b.Events, Event{KV: kv})

@@ -184,9 +184,12 @@ func EncodeTopic(name string, partitions int32) []byte {
 }
 
 func decodeTopic(key string, b []byte) (TopicValue, error) {
-	var v TopicValue
-	if err := decode(key, b, &v, &v.V); err != nil {
-		return v, err
+	v, ok := fastTopic(b)
+	if !ok {
+		v = TopicValue{}
+		if err := decode(key, b, &v, &v.V); err != nil {
+			return v, err
+		}
 	}
 	if err := kafka.CheckTopicName(v.Name); err != nil {
 		return v, &ValueError{key, err}
@@ -206,14 +209,17 @@ func EncodeName(name string, id kafka.TopicID) []byte {
 func EncodePartition(v PartitionValue) []byte { v.V = valueVersion; return encode(v) }
 
 func decodePartition(key string, b []byte) (PartitionValue, error) {
-	var v PartitionValue
-	err := decode(key, b, &v, &v.V)
-	if err == nil {
-		if why := v.fault(); why != "" {
-			err = &ValueError{key, errors.New(why)}
+	v, ok := fastPartition(b)
+	if !ok {
+		v = PartitionValue{}
+		if err := decode(key, b, &v, &v.V); err != nil {
+			return v, err
 		}
 	}
-	return v, err
+	if why := v.fault(); why != "" {
+		return v, &ValueError{key, errors.New(why)}
+	}
+	return v, nil
 }
 
 // fault says what no partition may be, or "".

@@ -51,6 +51,8 @@ type Options struct {
 	LockTimeout time.Duration
 	// NoSync leaves out every fsync: for ephemeral data only.
 	NoSync bool
+
+	openFile func(string, int, os.FileMode) (*os.File, error) // for tests that break the file; nil: os.OpenFile
 }
 
 // Store is a meta.Store in a file.
@@ -198,7 +200,7 @@ func syncDir(dir string) error {
 
 func (s *Store) open(o Options) error {
 	err := s.guard(func() (err error) {
-		s.db, err = bolt.Open(s.path, 0o600, &bolt.Options{Timeout: o.LockTimeout, NoSync: o.NoSync, NoGrowSync: o.NoSync, FreelistType: bolt.FreelistMapType})
+		s.db, err = bolt.Open(s.path, 0o600, &bolt.Options{Timeout: o.LockTimeout, NoSync: o.NoSync, NoGrowSync: o.NoSync, FreelistType: bolt.FreelistMapType, OpenFile: o.openFile})
 		return err
 	})
 	switch {
