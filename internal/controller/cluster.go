@@ -18,6 +18,9 @@ type RegisterBrokerRequest struct {
 // RegisterBroker writes the broker's registration, and the cluster's id if this is its very first broker. The broker epoch is
 // the revision at which the transaction commits.
 func (c *Controller) RegisterBroker(im *meta.Image, req RegisterBrokerRequest) (Result, meta.Txn) {
+	if req.ID < 0 {
+		return failed(kafka.InvalidRequest, "broker id %d is negative", req.ID), meta.Txn{}
+	}
 	var txn meta.Txn
 	switch cluster := im.ClusterID(); {
 	case cluster == "":
@@ -32,9 +35,6 @@ func (c *Controller) RegisterBroker(im *meta.Image, req RegisterBrokerRequest) (
 		txn.Do = append(txn.Do, meta.Put(meta.ClusterKey(), meta.EncodeCluster(id)))
 	case req.ClusterID != "" && req.ClusterID != cluster:
 		return failed(kafka.InconsistentClusterID, "the broker's data belongs to cluster %s, the metadata to cluster %s; they do not go together", req.ClusterID, cluster), txn
-	}
-	if req.ID < 0 {
-		return failed(kafka.InvalidRequest, "broker id %d is negative", req.ID), txn
 	}
 	var mod meta.Revision
 	if b := im.Broker(req.ID); b != nil {

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"strconv"
+
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
 )
@@ -32,9 +34,12 @@ func (c *Controller) DeleteTopics(im *meta.Image, refs []TopicRef) ([]DeleteTopi
 	}
 	keys := make([]string, len(refs)) // what a repetition is judged by
 	for i, ref := range refs {
-		if ref.Name != nil {
+		switch {
+		case (ref.Name == nil) == ref.ID.IsZero():
+			keys[i] = "malformed " + strconv.Itoa(i) // repeats nothing
+		case ref.Name != nil:
 			keys[i] = "name " + *ref.Name
-		} else {
+		default:
 			keys[i] = "id " + ref.ID.Hex()
 		}
 	}
@@ -66,6 +71,7 @@ func (c *Controller) DeleteTopics(im *meta.Image, refs []TopicRef) ([]DeleteTopi
 			if t = im.Topic(*ref.Name); t == nil {
 				r.Result = failedPlain(kafka.UnknownTopicOrPartition)
 			} else if byID[t.ID] {
+				r.ID = t.ID
 				r.Result = failed(kafka.InvalidRequest, "The provided topic name maps to an ID that was already supplied.")
 			}
 		default:
@@ -88,12 +94,9 @@ func (c *Controller) DeleteTopics(im *meta.Image, refs []TopicRef) ([]DeleteTopi
 	}
 	for _, i := range repeated {
 		r := DeleteTopicResult{Name: refs[i].Name, ID: refs[i].ID}
-		switch {
-		case refs[i].Name != nil:
+		if refs[i].Name != nil {
 			r.Result = failed(kafka.InvalidRequest, "Duplicate topic name.")
-		case refs[i].ID.IsZero():
-			r.Result = failed(kafka.InvalidRequest, "Neither topic name nor id were specified.")
-		default:
+		} else {
 			r.Result = failed(kafka.InvalidRequest, "Duplicate topic id.")
 		}
 		results = append(results, r)
