@@ -296,3 +296,6 @@ func (x *segIndex) clean() {
 	x.dirty = false
 	x.mu.Unlock()
 }
+
+func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
+func be64(b []byte) int64  { return int64(binary.BigEndian.Uint64(b)) }

@@ -1,0 +1,380 @@
+package storage
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+)
+
+// Opening a log directory. After a clean stop the checkpoints are believed and files are opened when first used: two or three system calls
+// for each log. After any other end recovery.go looks first.
+
+// checkpoints are the offsets of one log directory at its last stop; nil maps after none.
+type checkpoints struct {
+	recovery, start, hw, cleaner map[kafka.TopicPartition]int64
+}
+
+// load opens every partition of the directory.
+func (d *logDir) load() error {
+	s := d.store
+	began := time.Now()
+	var cp checkpoints
+	for name, m := range map[string]*map[kafka.TopicPartition]int64{ // any order: separate files
+		recoveryPointsName: &cp.recovery, logStartsName: &cp.start, highWatermarksName: &cp.hw, cleanerName: &cp.cleaner,
+	} {
+		var err error
+		if *m, err = d.readCheckpoint(name); err != nil {
+			return err
+		}
+		if *m != nil {
+			d.saved[name] = *m
+		}
+	}
+	folders, err := d.folders()
+	if err != nil {
+		return err
+	}
+	if !d.clean && len(folders) > 0 {
+		s.log.Info("the last stop was not clean, recovering", "dir", d.path, "logs", len(folders))
+	}
+	logs := make([]*Log, len(folders))
+	var finished atomic.Int64
+	var lastReport atomic.Int64
+	err = parallel(s.cfg.RecoveryThreads, len(folders), func(i int) error {
+		l := s.newLog(d, folders[i], s.cfg.TopicConfig(folders[i].Topic))
+		if err := l.open(&cp); err != nil {
+			return fmt.Errorf("open %v: %w", l.tp, err)
+		}
+		logs[i] = l
+		n := finished.Add(1)
+		if sec := int64(time.Since(began) / (5 * time.Second)); sec > lastReport.Load() {
+			lastReport.Store(sec)
+			s.log.Info("opening logs", "dir", d.path, "done", n, "of", len(folders))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range logs {
+		if other := s.logs[l.tp]; other != nil {
+			return fmt.Errorf("%v is in %s and in %s; move the stale copy away", l.tp, other.path, l.path)
+		}
+		s.logs[l.tp] = l
+	}
+	if !d.clean {
+		if err := d.secure(logs); err != nil {
+			return err
+		}
+	}
+	if len(logs) > 0 {
+		s.log.Info("logs are open", "dir", d.path, "logs", len(logs), "clean", d.clean, "took", time.Since(began).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// folders lists the partitions of the directory. What was being deleted is unlinked.
+func (d *logDir) folders() ([]kafka.TopicPartition, error) {
+	fsys := d.store.fs
+	entries, err := fsys.ReadDir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	var tps []kafka.TopicPartition
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		switch name := e.Name(); {
+		case strings.HasSuffix(name, deleteFolder) && strings.Contains(name, "."):
+			if err := fsys.RemoveAll(d.file(name)); err != nil {
+				return nil, err
+			}
+		case strings.HasSuffix(name, futureFolder), strings.HasSuffix(name, strayFolder):
+			d.store.log.Warn("folder left alone: Kafka moved or disowned it", "folder", d.file(name))
+		default:
+			tp, ok := parseFolder(name)
+			if !ok {
+				d.store.log.Warn("folder left alone: it is no partition's", "folder", d.file(name))
+				continue
+			}
+			tps = append(tps, tp)
+		}
+	}
+	return tps, nil
+}
+
+// secure makes what recovery kept durable before it is served, and the recovery points that spare doing it again.
+func (d *logDir) secure(logs []*Log) error {
+	if err := d.flusher.flush(logs, false); err != nil {
+		return err
+	}
+	for _, l := range logs {
+		if err := l.seal(); err != nil {
+			return fmt.Errorf("seal %v: %w", l.tp, err)
+		}
+	}
+	for name, save := range map[string]func() error{recoveryPointsName: d.saveRecoveryPoints, logStartsName: d.saveLogStarts} { // any order: separate files
+		if err := save(); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	if d.suspect {
+		if err := d.store.fs.Remove(d.file(suspectName)); err != nil && !missing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// newLog is an empty shell without segments.
+func (s *Store) newLog(d *logDir, tp kafka.TopicPartition, c LogConfig) *Log {
+	l := &Log{store: s, dir: d, tp: tp, path: d.file(tp.String())}
+	l.SetConfig(c)
+	return l
+}
+
+// open finds the log's files and brings it to where it can be served.
+func (l *Log) open(cp *checkpoints) error {
+	files, err := l.list()
+	if err != nil {
+		return err
+	}
+	if err := l.readIdentity(files); err != nil {
+		return err
+	}
+	l.snapshots = files.snapshots
+	for _, f := range files.logs {
+		seg := l.segment(f.base, l.store.files.handle(path.Join(l.path, segmentName(f.base, logSuffix))))
+		seg.createdMs = f.modMs
+		seg.size.Store(f.size)
+		files.segments = append(files.segments, seg)
+	}
+	start := cp.start[l.tp]
+	if files.segments, err = l.dropBelow(files.segments, start); err != nil {
+		return err
+	}
+	if len(files.segments) == 0 {
+		return l.startEmpty(start, cp)
+	}
+	l.view.Store(&view{segments: files.segments})
+	first, last := files.segments[0], files.segments[len(files.segments)-1]
+	point, known := cp.recovery[l.tp]
+	clean := l.dir.clean && known && files.tidy && point >= last.base && (point == last.base) == (last.size.Load() == 0)
+	if clean {
+		l.end.Store(point)
+		for _, s := range files.segments {
+			s.synced, s.named = s.size.Load(), true
+			s.sealed.Store(s != last)
+		}
+		l.flushed.Store(point)
+	} else if err := l.recover(point); err != nil {
+		return err
+	}
+	if start > l.end.Load() {
+		l.logger().Error("the log ends below its start, starting anew there", "end", l.end.Load(), "start", start)
+		return l.resetTo(start, cp)
+	}
+	l.start.Store(max(start, first.base))
+	if clean {
+		if err := l.loadProducers(); err != nil {
+			return err
+		}
+	}
+	next, _ := epochsTruncateEnd(l.epochs.load(), l.end.Load()+1)
+	if next, _ = epochsTruncateStart(next, l.start.Load()); !equalEpochs(next, l.epochs.load()) {
+		if err := l.changeEpochs(func([]EpochEntry) ([]EpochEntry, bool) { return next, true }); err != nil {
+			return err
+		}
+	}
+	if err := l.dropStraySnapshots(); err != nil {
+		return err
+	}
+	l.hw.Store(min(max(cp.hw[l.tp], l.start.Load()), l.end.Load()))
+	if off, ok := cp.cleaner[l.tp]; ok {
+		l.cleaning.restore(off)
+	}
+	return nil
+}
+
+func equalEpochs(a, b []EpochEntry) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// folderFiles is what a partition folder holds.
+type folderFiles struct {
+	logs      []logFile
+	snapshots []int64
+	metadata  bool
+	epochs    bool
+	tidy      bool // nothing unfinished was found
+	segments  []*segment
+}
+
+type logFile struct {
+	base, size, modMs int64
+}
+
+// list reads the folder once, finishes or undoes a compaction that was under way, and removes leftovers.
+func (l *Log) list() (*folderFiles, error) {
+	fsys := l.store.fs
+	entries, err := fsys.ReadDir(l.path)
+	if err != nil {
+		return nil, err
+	}
+	out := &folderFiles{tidy: true}
+	var cleaned, swaps []string
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case e.IsDir():
+			continue
+		case name == metadataName:
+			out.metadata = true
+			continue
+		case name == epochsName:
+			out.epochs = true
+			continue
+		case strings.HasSuffix(name, deletedSuffix), strings.HasSuffix(name, ".tmp"):
+			if err := fsys.Remove(path.Join(l.path, name)); err != nil {
+				return nil, err
+			}
+			continue
+		case strings.HasSuffix(name, cleanedSuffix):
+			cleaned = append(cleaned, name)
+			continue
+		case strings.HasSuffix(name, swapSuffix):
+			swaps = append(swaps, name)
+			continue
+		}
+		off, suffix, ok := parseSegmentName(name)
+		switch {
+		case !ok:
+		case suffix == logSuffix:
+			info, err := e.Info()
+			if err != nil {
+				return nil, err
+			}
+			out.logs = append(out.logs, logFile{base: off, size: info.Size(), modMs: info.ModTime().UnixMilli()}) // sorted, as ReadDir is
+		case suffix == snapshotSuffix:
+			out.snapshots = append(out.snapshots, off)
+		}
+	}
+	if len(cleaned)+len(swaps) > 0 {
+		if err := l.finishSwap(cleaned, swaps); err != nil {
+			return nil, err
+		}
+		out, err := l.list()
+		if err == nil {
+			out.tidy = false
+		}
+		return out, err
+	}
+	return out, nil
+}
+
+// readIdentity reads partition.metadata and the epochs.
+func (l *Log) readIdentity(files *folderFiles) error {
+	if files.metadata {
+		name := path.Join(l.path, metadataName)
+		b, err := readSmall(l.store.fs, name, 1<<10)
+		if err == nil {
+			l.id, err = decodePartitionMetadata(name, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !files.epochs {
+		return nil
+	}
+	name := path.Join(l.path, epochsName)
+	b, err := readSmall(l.store.fs, name, maxSmallFile)
+	if err != nil {
+		return err
+	}
+	entries, err := decodeEpochs(name, b)
+	if err != nil {
+		// The batches know their epochs; a full walk finds them.
+		l.logger().Error("the leader epochs cannot be read and are made anew from the batches", "error", err)
+		files.tidy = false
+		return nil
+	}
+	l.epochs.store(entries)
+	return nil
+}
+
+// dropBelow removes segments that lie wholly below the log start: retention had advanced it before it could remove them.
+func (l *Log) dropBelow(segs []*segment, start int64) ([]*segment, error) {
+	n := 0
+	for n+1 < len(segs) && segs[n+1].base <= start {
+		if err := l.removeFiles(segs[n].base); err != nil {
+			return nil, err
+		}
+		n++
+	}
+	return segs[n:], nil
+}
+
+// removeFiles unlinks a segment's files; the .log goes last, so that what is left of an interrupted removal is still a segment.
+func (l *Log) removeFiles(base int64) error {
+	for _, suffix := range []string{indexSuffix, timeIndexSuffix, txnIndexSuffix, logSuffix} {
+		if err := l.store.fs.Remove(path.Join(l.path, segmentName(base, suffix))); err != nil && !missing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// startEmpty gives a log without segments its first one.
+func (l *Log) startEmpty(start int64, cp *checkpoints) error {
+	s, err := l.newSegment(start)
+	if err != nil {
+		return err
+	}
+	l.view.Store(&view{segments: []*segment{s}})
+	for _, off := range []*atomic.Int64{&l.start, &l.end, &l.flushed, &l.hw} {
+		off.Store(start)
+	}
+	return l.store.fs.SyncDir(l.path)
+}
+
+// resetTo drops everything and starts empty at start.
+func (l *Log) resetTo(start int64, cp *checkpoints) error {
+	for _, s := range l.view.Load().segments {
+		s.file.forget()
+		if err := l.removeFiles(s.base); err != nil {
+			return err
+		}
+	}
+	for _, off := range l.snapshots {
+		if err := l.removeSnapshot(off); err != nil {
+			return err
+		}
+	}
+	l.snapshots = nil
+	l.prod.reset()
+	if err := l.changeEpochs(func(e []EpochEntry) ([]EpochEntry, bool) { return nil, len(e) > 0 }); err != nil {
+		return err
+	}
+	return l.startEmpty(start, cp)
+}
+
+func (l *Log) removeSnapshot(off int64) error {
+	if err := l.store.fs.Remove(path.Join(l.path, segmentName(off, snapshotSuffix))); err != nil && !missing(err) {
+		return err
+	}
+	return nil
+}
