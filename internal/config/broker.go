@@ -82,15 +82,17 @@ const (
 
 // Log is what all logs share; what a topic can override is in TopicConfig.
 type Log struct {
-	Flush                         FlushMode     `config:"log.flush"`
-	RecoveryCheckpointInterval    time.Duration `config:"log.flush.offset.checkpoint.interval.ms"`
-	StartOffsetCheckpointInterval time.Duration `config:"log.flush.start.offset.checkpoint.interval.ms"`
-	HighWatermarkInterval         time.Duration `config:"replica.high.watermark.checkpoint.interval.ms"`
-	RetentionCheckInterval        time.Duration `config:"log.retention.check.interval.ms"`
-	InitialTaskDelay              time.Duration `config:"log.initial.task.delay.ms"`
-	RecoveryThreadsPerDir         int32         `config:"num.recovery.threads.per.data.dir"`
-	ProducerIDExpiration          time.Duration `config:"producer.id.expiration.ms"`
-	ProducerIDExpirationInterval  time.Duration `config:"producer.id.expiration.check.interval.ms"`
+	// FlushInterval is how often FlushInterval flushes: log.flush.interval.ms, else log.flush.scheduler.interval.ms, else a second.
+	FlushInterval              time.Duration
+	Flush                      FlushMode     `config:"log.flush"`
+	RecoveryCheckpointInterval time.Duration `config:"log.flush.offset.checkpoint.interval.ms"`
+	HighWatermarkInterval      time.Duration `config:"replica.high.watermark.checkpoint.interval.ms"`
+	RetentionCheckInterval     time.Duration `config:"log.retention.check.interval.ms"`
+	IndexCacheBytes            int64         `config:"log.index.cache.bytes"`
+	// RecoveryThreadsPerDir 0 is twice the processors.
+	RecoveryThreadsPerDir        int32         `config:"num.recovery.threads.per.data.dir"`
+	ProducerIDExpiration         time.Duration `config:"producer.id.expiration.ms"`
+	ProducerIDExpirationInterval time.Duration `config:"producer.id.expiration.check.interval.ms"`
 }
 
 // Cleaner is compaction.
@@ -99,8 +101,6 @@ type Cleaner struct {
 	Threads           int32         `config:"log.cleaner.threads"`
 	Backoff           time.Duration `config:"log.cleaner.backoff.ms"`
 	DedupeBufferBytes int64         `config:"log.cleaner.dedupe.buffer.size"`
-	LoadFactor        float64       `config:"log.cleaner.io.buffer.load.factor"`
-	IOBufferBytes     int32         `config:"log.cleaner.io.buffer.size"`
 	IOBytesPerSecond  float64       `config:"log.cleaner.io.max.bytes.per.second"`
 }
 
@@ -242,6 +242,13 @@ func (c *Config) Source(name string) Where {
 // fill sets every tagged field of c.Broker from the effective values, which were checked when they came in.
 func (c *Config) fill() {
 	fillStruct(reflect.ValueOf(&c.Broker).Elem(), brokerTable, func(name string) string { return c.Value(name) })
+	c.Broker.Log.FlushInterval = time.Second
+	for _, name := range []string{"log.flush.scheduler.interval.ms", "log.flush.interval.ms"} {
+		if v, ok := c.given(name); ok {
+			n, _ := strconv.ParseInt(v, 10, 64)
+			c.Broker.Log.FlushInterval = max(duration(n, "ms"), time.Millisecond)
+		}
+	}
 	c.Broker.Network.ConnectionsPerIPOverrides, _ = parseIPOverrides(c.Value("max.connections.per.ip.overrides"))
 }
 

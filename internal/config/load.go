@@ -70,7 +70,7 @@ type Fault struct {
 
 func (f Fault) String() string {
 	var b strings.Builder
-	b.WriteString(f.Name)
+	b.WriteString(clip(f.Name))
 	if f.Value != "" {
 		fmt.Fprintf(&b, "=%s", f.Value)
 	}

@@ -50,11 +50,11 @@ func TestStartWithoutAnySettings(t *testing.T) {
 		},
 		Admin: Admin{Address: "127.0.0.1:9644", TopicsMax: 1000},
 		Log: Log{
-			Flush: FlushCommit, RecoveryCheckpointInterval: time.Minute, StartOffsetCheckpointInterval: time.Minute, HighWatermarkInterval: 5 * time.Second,
-			RetentionCheckInterval: 5 * time.Minute, InitialTaskDelay: 30 * time.Second, RecoveryThreadsPerDir: 2,
+			Flush: FlushCommit, RecoveryCheckpointInterval: time.Minute, FlushInterval: time.Second, HighWatermarkInterval: 5 * time.Second,
+			RetentionCheckInterval: 5 * time.Minute, IndexCacheBytes: 32 << 20,
 			ProducerIDExpiration: 24 * time.Hour, ProducerIDExpirationInterval: 10 * time.Minute,
 		},
-		Cleaner: Cleaner{Enabled: true, Threads: 1, Backoff: 15 * time.Second, DedupeBufferBytes: 128 << 20, LoadFactor: 0.9, IOBufferBytes: 512 << 10, IOBytesPerSecond: math.MaxFloat64},
+		Cleaner: Cleaner{Enabled: true, Threads: 1, Backoff: 15 * time.Second, DedupeBufferBytes: 128 << 20, IOBytesPerSecond: math.MaxFloat64},
 		Topics:  Topics{AutoCreate: true, DeleteEnabled: true, Partitions: 1, ReplicationFactor: 1},
 	}
 	if diff := cmp.Diff(want, c.Broker); diff != "" {

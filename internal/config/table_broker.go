@@ -13,6 +13,7 @@ const (
 	noJVM        = "belongs to the Java process of Apache Kafka"
 	noQuotas     = "waits for quotas, which are not built yet"
 	noDelay      = "Barnabas completes waiting requests at the event that ends them, there is no purgatory to sweep"
+	cleanerSizes = "the cleaner sizes its map and buffers to what it compacts, within log.cleaner.dedupe.buffer.size"
 	singleBroker = "a single broker can hold one replica only; a cluster raises it"
 )
 
@@ -25,11 +26,12 @@ var identityRows = []Definition{
 	d("cluster.id", String, null, Medium, "The id of the cluster: 16 bytes as 22 characters of URL-safe base64. Without it a random one is made on the first start. A data directory of another cluster is refused. The environment variable CLUSTER_ID of Kafka's container images sets it too.").
 		ours().must("22 characters of URL-safe base64, or a name of up to 64 letters, digits, '_' and '-'", checkClusterID),
 	d("log.dirs", List, null, High, "The directories that hold the partitions, separated by commas. A new partition goes to the one with the fewest. The flag --data-dir sets it."),
-	d("log.dir", String, "./barnabas-data", High, "The directory that holds the partitions when log.dirs is not set.").
+	d("log.dir", List, "./barnabas-data", High, "The directory that holds the partitions when log.dirs is not set.").
 		differs("/tmp/kafka-logs", "a system that empties /tmp must not delete records"),
 	d("metadata.log.dir", String, null, High, "The directory of the metadata store; the first of log.dirs when not set."),
 	d("log.dirs.reserved.bytes", Long, "16777216", Medium, "How much free space of each log directory is kept for metadata, checkpoints and truncation. With less free than this, appends are refused while everything else goes on.").
 		ours().atLeast(0),
+	d("cordoned.log.dirs", List, "", Medium, "Log directories that get no new partitions.").perBroker().noEffect("all log directories take new partitions"),
 	d("log.dir.failure.timeout.ms", Long, "30000", Low, "How long a broker may fail to tell the controller of a failed log directory before it stops.").
 		atLeast(1).noEffect(noReplicas),
 	d("shutdown.timeout.ms", Long, "30000", Medium, "How long an orderly stop may take: requests in flight, flush, clean marker. After it the broker ends without the marker and recovers at the next start.").
@@ -43,11 +45,11 @@ var networkRows = []Definition{
 	d("listeners", List, "PLAINTEXT://127.0.0.1:9092", High, "Where the broker accepts Kafka clients: NAME://host:port, separated by commas. An empty host or 0.0.0.0 means every IPv4 and IPv6 address; port 0 picks a free one. SSL and SASL listeners are refused, as they are not built yet.").
 		differs("PLAINTEXT://:9092", "without authentication the broker must not be open to the network by accident"),
 	d("advertised.listeners", List, null, High, "The addresses told to clients, same form and names as listeners; the listeners themselves when not set. 0.0.0.0 cannot be advertised. A listener with an empty host and no advertised address is advertised as the host name of the machine."),
-	d("listener.security.protocol.map", String, "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL", Low, "Which security protocol each listener name speaks: NAME:PROTOCOL, separated by commas."),
+	d("listener.security.protocol.map", String, "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Low, "Which security protocol each listener name speaks: NAME:PROTOCOL, separated by commas."),
 	d("inter.broker.listener.name", String, null, Medium, "The listener that brokers use among themselves; the first one when not set."),
 	d("security.inter.broker.protocol", String, "PLAINTEXT", Medium, "The security protocol between brokers; superseded by inter.broker.listener.name.").
 		oneOf("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL").noEffect(noReplicas),
-	d("early.start.listeners", String, null, High, "Listeners that open before the authorizer is ready.").noEffect("all listeners open together, once the logs are recovered"),
+	d("early.start.listeners", List, null, High, "Listeners that open before the authorizer is ready.").noEffect("all listeners open together, once the logs are recovered"),
 	d("socket.request.max.bytes", Int, "104857600", High, "The largest request. A longer size prefix closes the connection before any memory is taken for it.").atLeast(1),
 	d("socket.send.buffer.bytes", Int, "-1", High, "Size of the socket's send buffer; -1 leaves it to the operating system.").
 		atLeast(-1).differs("102400", "the system sizes buffers to the connection, a fixed size stops that"),
@@ -87,14 +89,17 @@ var adminRows = []Definition{
 
 // logRows: the log apart from what topics can override.
 var logRows = []Definition{
-	d("log.flush", String, "commit", High, "When records reach the disk. commit: before they are acknowledged to acks=all and before anyone can read them. interval: every log.flush.interval.ms, as with Kafka's page cache promise. never: when the operating system pleases. Only commit survives a power cut on a single broker.").
+	d("log.flush", String, "commit", High, "When records reach the disk. commit: before they are acknowledged to acks=all and before anyone can read them. interval: every log.flush.interval.ms (every second when that is not set), so that a power cut takes at most the last moment. never: when the operating system pleases. Only commit survives a power cut on a single broker.").
 		ours().oneOf("commit", "interval", "never").foldCase(),
 	d("log.flush.scheduler.interval.ms", Long, "9223372036854775807", High, "Older name: flush.ms of topics when log.flush.interval.ms is not set."),
-	d("log.flush.offset.checkpoint.interval.ms", Int, "60000", High, "How often the recovery points are written down, from which recovery after a crash starts.").atLeast(0),
-	d("log.flush.start.offset.checkpoint.interval.ms", Int, "60000", High, "How often the log start offsets are written down.").atLeast(0),
+	d("log.flush.offset.checkpoint.interval.ms", Int, "60000", High, "How often recovery points, from which recovery after a crash starts, and log start offsets are written down.").atLeast(0),
+	d("log.flush.start.offset.checkpoint.interval.ms", Int, "60000", High, "How often the log start offsets are written down.").atLeast(0).
+		noEffect("log start offsets are written down together with recovery points, see log.flush.offset.checkpoint.interval.ms"),
 	d("log.retention.check.interval.ms", Long, "300000", Medium, "How often the broker looks for segments that retention.ms or retention.bytes lets go.").atLeast(1),
-	d("log.initial.task.delay.ms", Long, "30000", Low, "How long after the start the first such look is taken.").atLeast(0).internal(),
-	d("num.recovery.threads.per.data.dir", Int, "2", High, "How many logs of one directory are recovered at the same time after a crash.").atLeast(1).cluster(),
+	d("log.initial.task.delay.ms", Long, "30000", Low, "How long after the start the first such look is taken.").atLeast(0).internal().noEffect("the first look is taken after log.retention.check.interval.ms"),
+	d("log.index.cache.bytes", Long, "33554432", Medium, "How much memory the offset and time indexes of closed segments may hold; the least used are read again from disk.").ours().atLeast(0),
+	d("num.recovery.threads.per.data.dir", Int, "0", High, "How many logs of one directory are opened or recovered at the same time at the start; 0 is twice the number of processors.").atLeast(0).cluster().
+		differs("2", "opening logs waits for the disk, so it uses what the machine has"),
 	d("replica.high.watermark.checkpoint.interval.ms", Long, "5000", High, "How often the high watermarks are written down."),
 	d("auto.create.topics.enable", Boolean, "true", High, "Whether asking for the metadata of a missing topic creates it."),
 	d("delete.topic.enable", Boolean, "true", High, "Whether topics can be deleted."),
@@ -112,13 +117,13 @@ var cleanerRows = []Definition{
 	d("log.cleaner.threads", Int, "1", Medium, "How many logs are compacted at the same time.").atLeast(0).cluster(),
 	d("log.cleaner.backoff.ms", Long, "15000", Medium, "How long the cleaner rests when there is nothing to compact.").atLeast(0).cluster(),
 	d("log.cleaner.dedupe.buffer.size", Long, "134217728", Medium, "Memory of all cleaners together for the map of keys; it bounds how much one round compacts. It is taken only while compacting.").atLeast(1048576).cluster(),
-	d("log.cleaner.io.buffer.load.factor", Double, "0.9", Medium, "How full the map of keys may get.").cluster().must("above 0, at most 1", func(s string) string {
+	d("log.cleaner.io.buffer.load.factor", Double, "0.9", Medium, "How full the map of keys may get.").cluster().noEffect(cleanerSizes).must("above 0, at most 1", func(s string) string {
 		if f, _ := parseDouble(s); f <= 0 || f > 1 {
 			return "must be above 0 and at most 1"
 		}
 		return ""
 	}),
-	d("log.cleaner.io.buffer.size", Int, "524288", Medium, "Memory of all cleaners together for reading and writing.").atLeast(0).cluster(),
+	d("log.cleaner.io.buffer.size", Int, "524288", Medium, "Memory of all cleaners together for reading and writing.").atLeast(0).cluster().noEffect(cleanerSizes),
 	d("log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Medium, "The most bytes a second that cleaners read and write together.").cluster(),
 }
 
@@ -173,6 +178,8 @@ var goneRows = []Definition{
 	gone("delegation.token.master.key", "dropped in Kafka 4"), gone("auto.include.jmx.reporter", noJVM),
 	gone("group.coordinator.new.enable", "dropped in Kafka 4; there is one coordinator"),
 	gone("unstable.api.versions.enable", "Barnabas advertises finished versions only"), gone("unstable.feature.versions.enable", "Barnabas advertises finished versions only"),
+	gone("controlled.shutdown.max.retries", "dropped in Kafka 4.3"), gone("controlled.shutdown.retry.backoff.ms", "dropped in Kafka 4.3"),
+	gone("leader.imbalance.per.broker.percentage", "dropped in Kafka 4.3"), gone("eligible.leader.replicas.enable", "it is a feature version since Kafka 4"),
 	gone("zookeeper.connect", "there is no ZooKeeper"), gone("zookeeper.connection.timeout.ms", "there is no ZooKeeper"),
 	gone("zookeeper.session.timeout.ms", "there is no ZooKeeper"), gone("zookeeper.set.acl", "there is no ZooKeeper"),
 	gone("zookeeper.max.in.flight.requests", "there is no ZooKeeper"), gone("zookeeper.metadata.migration.enable", "there is no ZooKeeper"),

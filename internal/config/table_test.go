@@ -150,3 +150,53 @@ func TestDocumentationIsCurrent(t *testing.T) {
 		t.Errorf("docs/configuration.md is stale; run go generate ./internal/config (- file, + tables):\n%s", diff)
 	}
 }
+
+// Every setting of Apache Kafka is known with its type, importance, scope and default, unless a row says how and why it differs.
+func TestSettingsAgreeWithApacheKafka(t *testing.T) {
+	text, err := os.ReadFile("testdata/kafka-4.3.1.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		f := strings.Split(strings.TrimRight(line, "\r"), "\t")
+		if strings.HasPrefix(line, "#") || len(f) != 7 {
+			continue
+		}
+		known++
+		level, name, typ, def, importance, scope, synonym := f[0], f[1], f[2], f[3], f[4], f[5], f[6]
+		r := brokerTable.byName[name]
+		if level == "topic" {
+			r = topicTable.byName[name]
+		}
+		if r == nil {
+			t.Errorf("%s setting %s is not known", level, name)
+			continue
+		}
+		ours := r.Default
+		switch {
+		case r.KafkaDefault != "":
+			ours = r.KafkaDefault
+		case !r.HasDefault:
+			ours = "none"
+		}
+		if name == "process.roles" { // Kafka demands it, here it means nothing
+			ours = "none"
+		}
+		if r.Type.String() != typ || ours != def || r.Importance.String() != importance || r.Ours || r.Gone || r.Internal {
+			t.Errorf("%s: Kafka has %s, default %q, %s; we have %s, default %q, %s, ours=%v gone=%v internal=%v",
+				name, typ, def, importance, r.Type, ours, r.Importance, r.Ours, r.Gone, r.Internal)
+		}
+		// What opens ports or protects them is not changed at runtime here, and what protects nothing yet must not pretend to.
+		stricter := r.Scope == ReadOnly && (r.NoEffect == noSecurity || name == "listeners" || name == "listener.security.protocol.map")
+		if level == "broker" && r.Scope.String() != scope && !stricter {
+			t.Errorf("%s is %s, in Kafka %s", name, r.Scope, scope)
+		}
+		if level == "topic" && (len(r.Synonyms) > 0) != (synonym != "") || synonym != "" && r.Synonyms[0].Name != synonym {
+			t.Errorf("%s has the broker settings %v, in Kafka %q", name, r.Synonyms, synonym)
+		}
+	}
+	if known < 300 {
+		t.Errorf("only %d settings were compared", known)
+	}
+}

@@ -26,7 +26,7 @@ var topicLevelRows = topicLevel(
 	d("retention.bytes", Long, "-1", Medium, "The size of one partition above which its oldest segments go; -1 is no limit. Only with cleanup.policy delete.").from("log.retention.bytes"),
 	d("retention.ms", Long, "604800000", Medium, "The age above which segments go, by the latest timestamp in them; -1 is no limit. Only with cleanup.policy delete.").atLeast(-1).from("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
 	d("segment.bytes", Int, "1073741824", Medium, "The largest size of one segment file. Retention and compaction work on whole segments.").atLeast(1<<20).from("log.segment.bytes"),
-	d("internal.segment.bytes", Int, null, Low, "Replaces segment.bytes without its lower bound, so that tests can roll early.").atLeast(1).internal(),
+	d("internal.segment.bytes", Int, null, Medium, "Replaces segment.bytes without its lower bound, so that tests can roll early.").atLeast(1).internal(),
 	d("segment.index.bytes", Int, "10485760", Medium, "The largest size of one index file; a full index closes its segment.").atLeast(4).from("log.index.size.max.bytes"),
 	d("segment.jitter.ms", Long, "0", Medium, "The most by which the closing of a segment is randomly advanced, so that many do not close together.").atLeast(0).from("log.roll.jitter.ms", "log.roll.jitter.hours"),
 	d("segment.ms", Long, "604800000", Medium, "A segment this old is closed even when it is not full, so that retention and compaction can have it.").atLeast(1).from("log.roll.ms", "log.roll.hours"),
