@@ -180,6 +180,15 @@ func TestVarintsAreKafkas(t *testing.T) {
 			t.Errorf("%d without its last byte ends at %d", v, next)
 		}
 	}
+	if v, next := varint32([]byte{0xff, 0xff, 0xff, 0xff, 0x0f}, 0); v != math.MinInt32 || next != 5 {
+		t.Errorf("the smallest 32-bit integer reads as %d", v)
+	}
+	if _, next := varint32([]byte{0x80, 0x80, 0x80, 0x80, 0x10}, 0); next != -1 {
+		t.Error("33 bits fit into 32")
+	}
+	if _, next := varint64([]byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02}, 0); next != -1 {
+		t.Error("65 bits fit into 64")
+	}
 	long := bytes.Repeat([]byte{0xff}, 20)
 	if _, next := varint64(long, 0); next != -1 {
 		t.Error("an endless varint ends")

@@ -106,7 +106,7 @@ func TestALyingLengthAllocatesNothing(t *testing.T) {
 		"a snappy block denser than possible":  {wrap(Snappy, 1, append(binary.AppendUvarint(nil, 30<<20), 1, 2, 3)), kafka.CorruptMessage, "snappy"},
 		"a framed snappy block of 4 GiB":       {wrap(Snappy, 1, append([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x07"), huge...)), kafka.MessageTooLarge, SettingWindowBytes},
 		"a framed snappy block beyond its end": {wrap(Snappy, 1, []byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\xff\xff\xff\xff\x00")), kafka.CorruptMessage, "snappy"},
-		"a zstd window of 64 MiB":              {wrap(Zstd, 1, window(16)), kafka.UnsupportedCompressionType, SettingWindowBytes},
+		"a zstd window of 64 MiB":              {wrap(Zstd, 1, window(16)), kafka.UnsupportedCompressionType, "67108864 bytes, " + SettingWindowBytes},
 		"a zstd window of 2 TiB":               {wrap(Zstd, 1, window(31)), kafka.UnsupportedCompressionType, SettingWindowBytes},
 		"a zstd frame of 1 TiB":                {wrap(Zstd, 1, single), kafka.UnsupportedCompressionType, SettingWindowBytes},
 		"a second zstd frame with a large window": {wrap(Zstd, 2, append(compress(t, Zstd, area([]byte{0, 0, 0, 1, 1, 0})), window(16)...)), kafka.UnsupportedCompressionType,
@@ -198,13 +198,18 @@ func TestCompressedBytesOfOtherClientsAreRead(t *testing.T) {
 
 func TestCompressedBytesNoClientCouldReadAreRefused(t *testing.T) {
 	a := area([]byte{0, 0, 0, 1, 1, 0})
-	linked := compress(t, LZ4, a)
-	linked[4] &^= 0x20
+	// Flags for dependent blocks, blocks of 64 KiB, their checksum; one block stored as it is; the end.
+	linked := append([]byte{0x04, 0x22, 0x4d, 0x18, 0x40, 0x40, 0xc0, byte(len(a)), 0, 0, 0x80}, a...)
+	linked = append(linked, 0, 0, 0, 0)
+	if got, err := io.ReadAll(lz4.NewReader(bytes.NewReader(linked))); err != nil || !bytes.Equal(got, a) {
+		t.Fatal("the frame is not even one: ", err)
+	}
 	legacy := compress(t, LZ4, a)
 	binary.LittleEndian.PutUint32(legacy, 0x184C2102)
 	long := bytes.Repeat([]byte("abcdefgh"), 500)
-	s2only := s2.EncodeBest(nil, append(append(bytes.Clone(long), "xyz"...), long...))
-	if got, err := s2.Decode(nil, s2only); err != nil || len(got) != 2*len(long)+3 {
+	extended := build(t, Options{}, rec{Key: long, Value: append(append(bytes.Clone(long), "xyz"...), long...)}).Records()
+	s2only := s2.EncodeBest(nil, extended)
+	if got, err := s2.Decode(nil, s2only); err != nil || !bytes.Equal(got, extended) {
 		t.Fatal(err)
 	}
 	if _, err := snappy.DecodeStrict(nil, s2only); err == nil {
@@ -246,6 +251,27 @@ func TestCompressedBytesNoClientCouldReadAreRefused(t *testing.T) {
 				t.Error("read without an error")
 			}
 		})
+	}
+}
+
+func TestIdleDecodersHoldLittle(t *testing.T) {
+	d := &snappyDecoder{limits: DefaultLimits()}
+	in := snappyBlock(make([]byte, 8<<20))
+	if err := d.open(in); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Read(make([]byte, 10)); n != 10 || err != nil {
+		t.Fatal(n, err)
+	}
+	if d.release(); cap(d.block) > snappyKeepBytes || d.in != nil {
+		t.Errorf("a pooled decoder keeps %d bytes, and %d of a request", cap(d.block), len(d.in))
+	}
+	c := NewChecker(NewCodecs(Limits{}))
+	if _, _, fault := c.Check(build(t, Options{}, plain(3)...), lax()); fault != nil {
+		t.Fatal(fault)
+	}
+	if c.fields.key != nil || c.fields.value != nil || c.cursor.buf != nil {
+		t.Error("an idle checker keeps a request")
 	}
 }
 

@@ -153,6 +153,58 @@ func TestAFaultOutranksALaterOne(t *testing.T) {
 	}
 }
 
+func TestARecordLargerThanTheWindowIsJudgedLikeAnother(t *testing.T) {
+	value := func(n int) []byte { return append(appendVarint(nil, int64(n)), make([]byte, n)...) }
+	body := func(parts ...[]byte) []byte { return bytes.Join(append([][]byte{{0, 0, 0}}, parts...), nil) }
+	big, null := value(5000), []byte{1}
+	for name, c := range map[string]struct {
+		body []byte
+		ok   bool
+	}{
+		"a large value":                   {body(null, big, []byte{0}), true},
+		"a large key":                     {body(big, null, []byte{0}), true},
+		"a large header":                  {body(null, null, []byte{4, 2, 'a'}, big, big, null), true},
+		"an offset delta without end":     {append([]byte{0, 0}, bytes.Repeat([]byte{0x80}, 5000)...), false},
+		"a key of length -2":              {body([]byte{3}, big, []byte{0}), false},
+		"a value of length -2":            {body(big, []byte{3}, []byte{0}), false},
+		"a value one byte too long":       {body(null, value(4999), []byte{0})[:5004], false},
+		"a negative count of headers":     {body(null, big, []byte{1}), false},
+		"a null key of a header":          {body(null, big, []byte{2, 1, 1}), false},
+		"a header too few":                {body(null, big, []byte{2}), false},
+		"a header without its value":      {body(null, big, []byte{2, 2, 'a'}), false},
+		"bytes after the headers":         {body(null, big, []byte{0, 0}), false},
+		"a header's key beyond its end":   {body(null, big, []byte{2, 4, 'a'}), false},
+		"a value beyond its record's end": {body(null, appendVarint(nil, 9000), make([]byte, 5000)), false},
+		"a key of 2 GiB":                  {body(appendVarint(nil, math.MaxInt32), make([]byte, 5000)), false},
+	} {
+		// Followed by another record, so that what is cut short has bytes to read on in.
+		a := area(c.body, []byte{0, 0, 2, 1, 1, 0})
+		var codes []kafka.ErrorCode
+		for _, raw := range []Batch{wrap(CodecNone, 2, a), wrap(Gzip, 2, compress(t, Gzip, a)), wrap(Zstd, 2, compress(t, Zstd, a))} {
+			_, _, wideFault := NewChecker(wide).Check(raw, lax())
+			_, _, narrowFault := NewChecker(narrow).Check(raw, lax())
+			codes = append(codes, code(wideFault), code(narrowFault))
+		}
+		want := kafka.CorruptMessage
+		if c.ok {
+			want = kafka.None
+		}
+		for _, got := range codes {
+			if got != want {
+				t.Errorf("%s: %v", name, codes)
+				break
+			}
+		}
+	}
+}
+
+func TestTheFirstOfTheLargestTimestampsIsFound(t *testing.T) {
+	raw := build(t, Options{}, rec{Timestamp: 5}, rec{Offset: 1, Timestamp: 9}, rec{Offset: 2, Timestamp: 9}, rec{Offset: 3, Timestamp: 6})
+	if _, info, fault := NewChecker(NewCodecs(Limits{})).Check(raw, lax()); fault != nil || info.MaxTimestamp != 9 || info.MaxTimestampOffsetDelta != 1 {
+		t.Errorf("%+v, %v", info, fault)
+	}
+}
+
 func TestRefusedRecordsAreNamed(t *testing.T) {
 	rules := &Rules{MaxMessageBytes: 1 << 20, RequireKeys: true, NowMs: 10_000, BeforeMaxMs: 1000, AfterMaxMs: 100}
 	key := []byte("k")
