@@ -69,7 +69,7 @@ var networkRows = []Definition{
 	d("queued.max.request.bytes", Long, "268435456", Medium, "How much memory requests may hold that are read but not yet answered; -1 is no bound. While it is used up, no further request is read.").
 		atLeast(1).or(-1).differs("-1", "the memory of the broker has a bound that a setting names"),
 	d("decompression.memory.max.bytes", Long, "134217728", Medium, "How much memory all checks of compressed batches may hold together. A check that would exceed it waits.").ours().atLeast(1048576),
-	d("open.files.max", Int, "0", Medium, "How many segment and index files may be open; the least used are closed above it. 0 takes what the process limit leaves after connections.").ours().atLeast(0),
+	d("open.files.max", Int, "2048", Medium, "How many segment files may be open; the least used are closed above it. Files in use or not yet flushed stay open. The process limit (ulimit -n) must leave room for this and max.connections.").ours().atLeast(64),
 	d("fetch.max.bytes", Int, "57671680", Medium, "The most bytes of one fetch answer, whatever the client asks for. The first batch is sent even when it is larger.").atLeast(1024),
 	d("max.incremental.fetch.session.cache.slots", Int, "1000", Medium, "How many incremental fetch sessions are remembered; fetches beyond it carry all partitions each time.").atLeast(0),
 	d("max.request.partition.size.limit", Int, "2000", Medium, "The most partitions of one answer to DescribeTopicPartitions.").atLeast(1),
@@ -97,7 +97,7 @@ var logRows = []Definition{
 		noEffect("log start offsets are written down together with recovery points, see log.flush.offset.checkpoint.interval.ms"),
 	d("log.retention.check.interval.ms", Long, "300000", Medium, "How often the broker looks for segments that retention.ms or retention.bytes lets go.").atLeast(1),
 	d("log.initial.task.delay.ms", Long, "30000", Low, "How long after the start the first such look is taken.").atLeast(0).internal().noEffect("the first look is taken after log.retention.check.interval.ms"),
-	d("log.index.cache.bytes", Long, "33554432", Medium, "How much memory the offset and time indexes of closed segments may hold; the least used are read again from disk.").ours().atLeast(0),
+	d("log.index.cache.bytes", Long, "33554432", Medium, "How much memory the offset and time indexes of closed segments may hold; the least used are read again from disk.").ours().atLeast(1 << 20),
 	d("num.recovery.threads.per.data.dir", Int, "0", High, "How many logs of one directory are opened or recovered at the same time at the start; 0 is twice the number of processors.").atLeast(0).cluster().
 		differs("2", "opening logs waits for the disk, so it uses what the machine has"),
 	d("replica.high.watermark.checkpoint.interval.ms", Long, "5000", High, "How often the high watermarks are written down."),

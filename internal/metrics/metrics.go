@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -45,15 +46,18 @@ type Metrics struct {
 		versions [apiVersions]atomic.Pointer[Request]
 	}
 
+	// topics are those with series of their own: read without a lock, replaced as a whole under mu.
+	topics atomic.Pointer[map[string]*Topic]
+	other  *Topic // all the others
 	mu     sync.Mutex
-	topics map[string]*Topic // those with series of their own
-	other  *Topic
 }
 
 // New makes the metrics of one broker in a registry of their own.
 func New(o Options) *Metrics {
 	r := prometheus.NewRegistry()
-	m := &Metrics{registry: r, v: newVectors(r), opts: o, topics: map[string]*Topic{}}
+	m := &Metrics{registry: r, v: newVectors(r), opts: o}
+	m.topics.Store(&map[string]*Topic{})
+	m.other = m.v.topic(otherTopics)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "barnabas_build_info", Help: "Always 1; the labels say what runs."},
 		[]string{"version", "revision", "goversion"})
@@ -104,7 +108,11 @@ func (m *Metrics) Request(key, version int16) *Request {
 		return r
 	}
 	api := m.api(k, key)
-	r := &Request{api: api, count: m.v.requests.WithLabelValues(api.name, strconv.Itoa(n))}
+	label := strconv.Itoa(n)
+	if n != int(version) {
+		label = "other"
+	}
+	r := &Request{api: api, count: m.v.requests.WithLabelValues(api.name, label)}
 	at.CompareAndSwap(nil, r) // either wins: both count in the same series
 	return at.Load()
 }
@@ -136,7 +144,7 @@ func (m *Metrics) api(k int, key int16) *apiMetrics {
 	return at.Load()
 }
 
-// Times says where the time of a request went; Remote and Send are parts of Total.
+// Times says where the time of a request went; Remote and Send are parts of Total, 0 where there was none or nobody looked.
 type Times struct{ Total, Remote, Send time.Duration }
 
 // Done counts one answered request: its size, that of its answer (0 for a produce with acks=0), and where its time went.
@@ -145,8 +153,12 @@ func (r *Request) Done(requestBytes, responseBytes int, t Times) {
 	r.api.requestBytes.Add(float64(max(0, requestBytes)))
 	r.api.responseBytes.Add(float64(max(0, responseBytes)))
 	r.api.totalTime.Observe(t.Total.Seconds())
-	r.api.remoteTime.Observe(t.Remote.Seconds())
-	r.api.sendTime.Observe(t.Send.Seconds())
+	if t.Remote > 0 {
+		r.api.remoteTime.Observe(t.Remote.Seconds())
+	}
+	if t.Send > 0 {
+		r.api.sendTime.Observe(t.Send.Seconds())
+	}
 }
 
 // Error counts one error code in an answer; success is not counted.
@@ -168,21 +180,29 @@ type Topic struct {
 	produces, fetches, failedProduces, failedFetches prometheus.Counter
 }
 
-// Topic is the counters of a topic; beyond TopicsMax, those that such topics share. Call it once per partition object.
+// Topic is the counters of a topic; beyond TopicsMax, those that such topics share. It takes no lock unless the topic is new, so
+// that it may be called for each partition of a request; holding the result is still cheaper.
 func (m *Metrics) Topic(name string) *Topic {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if t := m.topics[name]; t != nil {
+	topics := *m.topics.Load()
+	if t := topics[name]; t != nil {
 		return t
 	}
-	if len(m.topics) >= m.opts.TopicsMax || name == otherTopics {
-		if m.other == nil {
-			m.other = m.v.topic(otherTopics)
-		}
+	if len(topics) >= m.opts.TopicsMax || name == otherTopics {
+		return m.other
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	topics = *m.topics.Load()
+	if t := topics[name]; t != nil {
+		return t
+	}
+	if len(topics) >= m.opts.TopicsMax {
 		return m.other
 	}
 	t := m.v.topic(name)
-	m.topics[name] = t
+	next := maps.Clone(topics)
+	next[name] = t
+	m.topics.Store(&next)
 	return t
 }
 
@@ -198,10 +218,13 @@ func (v *vectors) topic(name string) *Topic {
 func (m *Metrics) ForgetTopic(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.topics[name] == nil {
+	topics := *m.topics.Load()
+	if topics[name] == nil {
 		return
 	}
-	delete(m.topics, name)
+	next := maps.Clone(topics)
+	delete(next, name)
+	m.topics.Store(&next)
 	for _, c := range []*prometheus.CounterVec{m.v.messagesIn, m.v.bytesIn, m.v.bytesOut, m.v.bytesRejected, m.v.produceRequests, m.v.fetchRequests,
 		m.v.failedProduceRequests, m.v.failedFetchRequests} {
 		c.DeleteLabelValues(name)

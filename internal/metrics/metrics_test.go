@@ -71,7 +71,7 @@ func TestRequests(t *testing.T) {
 		`kafka_network_requestmetrics_requests_total{request="Produce",version="12"}`:              "2",
 		`kafka_network_requestmetrics_requests_total{request="Produce",version="9"}`:               "1",
 		`kafka_network_requestmetrics_requests_total{request="Fetch",version="17"}`:                "1",
-		`kafka_network_requestmetrics_requests_total{request="Unknown",version="31"}`:              "2",
+		`kafka_network_requestmetrics_requests_total{request="Unknown",version="other"}`:           "2",
 		`kafka_network_requestmetrics_requestbytes_total{request="Produce"}`:                       "201",
 		`kafka_network_requestmetrics_responsebytes_total{request="Produce"}`:                      "80",
 		`kafka_network_requestmetrics_totaltime_seconds_bucket{request="Produce",le="0.0025"}`:     "1",
@@ -150,6 +150,34 @@ func TestConnectionsFlushesAndCompaction(t *testing.T) {
 	})
 }
 
+func TestServer(t *testing.T) {
+	m := New(Options{APIName: names, TopicsMax: 5})
+	s := m.Server("PLAINTEXT")
+	s.ConnectionOpened()
+	s.ConnectionOpened()
+	s.ConnectionClosed()
+	s.ConnectionRefused()
+	s.InvalidRequest()
+	s.Request(1, 3*time.Second, 100, 200)
+	s.Error(1, kafka.OffsetOutOfRange)
+	s.BytesOut(250)
+	s.Produced("a", 1000, 10)
+	s.Fetched("a", 500)
+	check(t, m, map[string]string{
+		`kafka_network_socketserver_connections_accepted_total{listener="PLAINTEXT"}`:                              "2",
+		`kafka_server_socketservermetrics_connection_count{listener="PLAINTEXT"}`:                                  "1",
+		`kafka_network_socketserver_connections_refused_total{listener="PLAINTEXT",reason="too many connections"}`: "1",
+		`kafka_network_socketserver_connections_killed_total{listener="PLAINTEXT",reason="garbage"}`:               "1",
+		`kafka_network_requestmetrics_requests_total{request="Fetch",version="other"}`:                             "1",
+		`kafka_network_requestmetrics_totaltime_seconds_sum{request="Fetch"}`:                                      "3",
+		`kafka_network_requestmetrics_errors_total{error="OFFSET_OUT_OF_RANGE",request="Fetch"}`:                   "1",
+		`kafka_server_socketservermetrics_outgoing_byte_total{listener="PLAINTEXT"}`:                               "250",
+		`kafka_server_brokertopicmetrics_bytesin_total{topic="a"}`:                                                 "1000",
+		`kafka_server_brokertopicmetrics_messagesin_total{topic="a"}`:                                              "10",
+		`kafka_server_brokertopicmetrics_bytesout_total{topic="a"}`:                                                "500",
+	})
+}
+
 func TestSample(t *testing.T) {
 	s := Sample{
 		Ready: true, Leaders: 4, Partitions: 5, UnderMinISR: 1, ActiveController: true, WaitingFetch: 7, MemoryUsed: 10, MemoryMax: -1, OpenFiles: 3, FilesMax: 9,
@@ -182,14 +210,18 @@ func TestSample(t *testing.T) {
 func TestCountingDoesNotAllocate(t *testing.T) {
 	New(Options{})
 	m := New(Options{APIName: names, TopicsMax: 1})
-	topic, listener := m.Topic("a"), m.Listener("PLAINTEXT")
+	topic, listener, server := m.Topic("a"), m.Listener("PLAINTEXT"), m.Server("PLAINTEXT")
+	server.Request(1, 0, 0, 0)
 	m.Request(0, 12)
 	m.Error(0, kafka.NotEnoughReplicas)
 	if n := testing.AllocsPerRun(1000, func() {
 		m.Request(0, 12).Done(1000, 40, Times{Total: time.Millisecond, Remote: time.Microsecond})
 		m.Error(0, kafka.None)
 		topic.Produced(10, 1000)
-		topic.Fetched(1000)
+		m.Topic("a").Fetched(1000)
+		m.Topic("b").Fetched(1000)
+		server.Request(1, time.Millisecond, 100, 100)
+		server.Produced("a", 100, 1)
 		listener.Opened()
 		listener.Closed()
 		m.Flushed(3, time.Millisecond)
@@ -239,6 +271,7 @@ func TestEveryMetricIsListed(t *testing.T) {
 	m.Error(0, kafka.NotEnoughReplicas)
 	m.RejectedBatch(kafka.CorruptMessage)
 	m.Topic("t").Produced(1, 1)
+	m.Server("PLAINTEXT").BytesOut(1)
 	l := m.Listener("PLAINTEXT")
 	l.Opened()
 	l.Refused(TooMany)

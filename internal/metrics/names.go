@@ -28,7 +28,7 @@ type vectors struct {
 	messagesIn, bytesIn, bytesOut, bytesRejected                               *prometheus.CounterVec
 	produceRequests, fetchRequests, failedProduceRequests, failedFetchRequests *prometheus.CounterVec
 	rejectedRecords                                                            *prometheus.CounterVec
-	connectionsAccepted, connectionsRefused, connectionsKilled                 *prometheus.CounterVec
+	connectionsAccepted, connectionsRefused, connectionsKilled, bytesSent      *prometheus.CounterVec
 	connections                                                                *prometheus.GaugeVec
 	flushTime                                                                  prometheus.Histogram
 	flushedLogs                                                                prometheus.Histogram
@@ -58,7 +58,7 @@ func newVectors(r prometheus.Registerer) *vectors {
 		requestBytes:  c("kafka_network_requestmetrics_requestbytes_total", "Bytes of requests, by API.", labelRequest),
 		responseBytes: c("kafka_network_requestmetrics_responsebytes_total", "Bytes of answers, by API.", labelRequest),
 		totalTime:     h("kafka_network_requestmetrics_totaltime_seconds", "From the last byte of a request read to the last byte of its answer written.", labelRequest),
-		remoteTime:    h("kafka_network_requestmetrics_remotetime_seconds", "Time of that spent waiting: a produce for the disk and the replicas, a fetch for records.", labelRequest),
+		remoteTime:    h("kafka_network_requestmetrics_remotetime_seconds", "Time of that spent waiting, of requests that waited: a produce for the disk and the replicas, a fetch for records.", labelRequest),
 		sendTime:      h("kafka_network_requestmetrics_responsesendtime_seconds", "Time of that spent writing the answer to the socket.", labelRequest),
 
 		messagesIn:            c("kafka_server_brokertopicmetrics_messagesin_total", "Records appended.", labelTopic),
@@ -74,6 +74,8 @@ func newVectors(r prometheus.Registerer) *vectors {
 		connectionsAccepted: c("kafka_network_socketserver_connections_accepted_total", "Connections accepted.", labelListener),
 		connectionsRefused:  c("kafka_network_socketserver_connections_refused_total", "Connections closed at once: too many in all, too many of one address.", labelListener, labelReason),
 		connectionsKilled:   c("kafka_network_socketserver_connections_killed_total", "Connections closed by the broker: idle, slow, or sending what is no request.", labelListener, labelReason),
+
+		bytesSent: c("kafka_server_socketservermetrics_outgoing_byte_total", "Bytes written to sockets.", labelListener),
 
 		flushErrors:     one("kafka_log_logflushstats_flusherrors_total", "Flushes that failed; each takes a log directory offline."),
 		cleanerRuns:     one("kafka_log_logcleaner_runs_total", "Logs compacted."),
