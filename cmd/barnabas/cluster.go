@@ -17,7 +17,7 @@ import (
 type clusterInfo struct {
 	ClusterID  string        `json:"cluster_id"`
 	Controller int32         `json:"controller"` // -1: none known
-	Version    string        `json:"version"`    // guessed from the API versions of the first broker
+	Version    string        `json:"version"`    // of Kafka that speaks the same API versions; "" when none does
 	Topics     int           `json:"topics"`
 	Partitions int           `json:"partitions"`
 	Brokers    []brokerInfo  `json:"brokers"`
@@ -132,7 +132,9 @@ func (a *app) describeCluster(ctx context.Context) error {
 	}
 	for _, v := range versions.Sorted() {
 		if v.Err == nil {
-			info.Version = v.VersionGuess()
+			if guess := v.VersionGuess(); !strings.HasPrefix(guess, "between") && !strings.HasPrefix(guess, "not") {
+				info.Version = guess
+			}
 			break
 		}
 	}
@@ -195,8 +197,11 @@ func (a *app) drawCluster(w io.Writer, info clusterInfo) {
 	if info.Controller < 0 {
 		controller = "none"
 	}
-	pairs(w, "cluster id", info.ClusterID, "controller", controller, "speaks like", info.Version,
-		"topics", info.Topics, "partitions", info.Partitions)
+	kv := []any{"cluster id", info.ClusterID, "controller", controller}
+	if info.Version != "" {
+		kv = append(kv, "speaks like", "Kafka "+info.Version)
+	}
+	pairs(w, append(kv, "topics", info.Topics, "partitions", info.Partitions)...)
 	fmt.Fprintln(w)
 	t := newTable(">BROKER", "ADDRESS", "RACK", ">LEADS", ">REPLICAS")
 	for _, b := range info.Brokers {

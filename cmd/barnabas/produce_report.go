@@ -116,6 +116,11 @@ func (j *produceJob) emitReport() error {
 		e := &p.result.Errors[i]
 		e.Error, _ = j.recordCure(e.rec, e.err)
 	}
+	if len(p.result.Errors) > 1 && j.output == "table" {
+		for _, e := range p.result.Errors {
+			fmt.Fprintf(j.app.err, "%s: %s\n", where(e.Input, e.Line), printable(e.Error))
+		}
+	}
 	return j.emit(p.result, func(w io.Writer) {
 		if len(p.result.Partitions) > 0 {
 			t := newTable("TOPIC", ">PARTITION", ">RECORDS", ">FIRST OFFSET", ">LAST OFFSET")
@@ -127,11 +132,6 @@ func (j *produceJob) emitReport() error {
 				t.row(j.topic, pp.Partition, pp.Records, first, last)
 			}
 			t.draw(w, j.paint)
-		}
-		if len(p.result.Errors) > 1 {
-			for _, e := range p.result.Errors {
-				fmt.Fprintf(w, "%s: %s\n", where(e.Input, e.Line), printable(e.Error))
-			}
 		}
 	})
 }

@@ -83,7 +83,8 @@ func newRoot(a *app) *cobra.Command {
 Every command but serve and log speaks the Kafka protocol to the cluster named by --bootstrap, Barnabas or Apache Kafka alike.
 
 Output is a table for people; -o json and -o yaml are for programs and keep their field names. Exit codes: 0 fine,
-1 the cluster or a file said no, 2 the command line makes no sense, 3 no broker answered, 130 interrupted.`,
+1 the cluster or a file said no, 2 the command line makes no sense, 3 no broker answered, 4 the surroundings of serve are wrong,
+130 interrupted.`,
 		Example: `  barnabas serve
   barnabas topics create orders --partitions 6
   echo 'hello' | barnabas produce orders
