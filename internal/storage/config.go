@@ -101,10 +101,14 @@ type Config struct {
 	// RecoveryThreads is num.recovery.threads.per.data.dir. Default: twice the processors.
 	RecoveryThreads int
 
-	// OnFlushed hears, from the flusher's goroutine, that everything below end is durable. It must not block. A log's ends only rise.
+	// OnFlushed hears, from the flusher's goroutine, that everything below end is durable. It must not block. A log's ends
+	// only rise, unless the log is truncated.
 	OnFlushed func(l *Log, end int64)
 	// OnOffline hears once per directory that it went offline.
 	OnOffline func(dir string, err error)
+
+	// sealByHand leaves sealing to tests that need to repeat exactly.
+	sealByHand bool
 }
 
 func (c *Config) withDefaults() (Config, error) {

@@ -38,6 +38,12 @@ func (f *flushes) on(l *Log, end int64) {
 	f.cond.Broadcast()
 }
 
+func (f *flushes) forget(l *Log) {
+	f.mu.Lock()
+	delete(f.ends, l)
+	f.mu.Unlock()
+}
+
 func (f *flushes) wait(l *Log, end int64) {
 	f.mu.Lock()
 	for f.ends[l] < end {

@@ -252,7 +252,7 @@ func (d *logDir) save(name string, value func(l *Log) (offset int64, ok bool)) e
 			m[l.tp] = v
 		}
 	}
-	if old, ok := d.saved[name]; ok && maps.Equal(old, m) {
+	if maps.Equal(d.saved[name], m) { // no file and an empty one say the same
 		return nil
 	}
 	if err := writeAtomic(d.store.fs, d.file(name), encodeOffsets(m)); err != nil {
@@ -266,11 +266,12 @@ func (d *logDir) saveRecoveryPoints() error {
 	return d.save(recoveryPointsName, func(l *Log) (int64, bool) { return l.recoveryPoint(), true })
 }
 
-// saveLogStarts notes the starts that the first segment's name does not tell.
+// saveLogStarts notes every start that is not zero. Kafka leaves out those that the first segment's name tells; but the removal of the
+// segments before it is not synced, and a power cut that brings them back must not lower the start.
 func (d *logDir) saveLogStarts() error {
 	return d.save(logStartsName, func(l *Log) (int64, bool) {
 		start := l.start.Load()
-		return start, start > l.view.Load().segments[0].base
+		return start, start > 0
 	})
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -316,14 +317,23 @@ func (l *Log) readIdentity(files *folderFiles) error {
 	return nil
 }
 
-// dropBelow removes segments that lie wholly below the log start: retention had advanced it before it could remove them.
+// dropBelow removes segments that lie wholly below the log start: retention had raised it before it could remove them, or a power cut
+// undid some of the removals, and there are holes. Retention begins to remove only when the snapshot of the producers at the first segment
+// that stays is durable; segments above the newest such snapshot are whole, and still needed to know the producers.
 func (l *Log) dropBelow(segs []*segment, start int64) ([]*segment, error) {
 	n := 0
 	for n+1 < len(segs) && segs[n+1].base <= start {
-		if err := l.removeFiles(segs[n].base); err != nil {
+		n++
+	}
+	for ; n > 0; n-- {
+		if _, there := slices.BinarySearch(l.snapshots, segs[n].base); there {
+			break
+		}
+	}
+	for _, s := range segs[:n] {
+		if err := l.removeFiles(s.base); err != nil {
 			return nil, err
 		}
-		n++
 	}
 	return segs[n:], nil
 }

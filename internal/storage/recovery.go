@@ -16,7 +16,9 @@ import (
 // recover walks the log from the segment that holds the recovery point, cuts it at the first bad batch, and rebuilds what is derived.
 func (l *Log) recover(point int64) error {
 	v := l.view.Load()
-	from := v.floor(point)
+	// A recovery point at the very start of a segment may date from when the segment before it was the last one, and not sealed yet: what
+	// is derived from that one may be missing.
+	from := v.floor(point - 1)
 	first := v.segments[from]
 	rebuildEpochs := len(l.epochs.load()) == 0
 	if rebuildEpochs {

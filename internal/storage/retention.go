@@ -169,6 +169,17 @@ func (l *Log) removeBelow(start int64) error {
 	gone := v.segments[:n]
 	l.view.Store(&view{segments: slices.Clone(v.segments[n:])})
 	l.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	// What producers wrote into these segments is still remembered, so the snapshot that says so must be there before they go.
+	err := l.saveSnapshot(gone[n-1], v.segments[n].base)
+	if err == nil {
+		err = l.store.fs.SyncDir(l.path)
+	}
+	if err != nil {
+		return l.dir.fail(fmt.Sprintf("removing segments of %v", l.tp), err)
+	}
 	for _, s := range gone {
 		if err := l.discardSegment(s); err != nil {
 			return l.dir.fail(fmt.Sprintf("removing segments of %v", l.tp), err)

@@ -131,7 +131,6 @@ func (l *Log) seal() error {
 
 // sealSegment makes all files of s durable. next is the base of the segment after it. sealMu is held, so nobody removes them.
 func (l *Log) sealSegment(s *segment, next int64) error {
-	fsys := l.store.fs
 	x, err := s.index()
 	if err != nil {
 		return err
@@ -154,22 +153,11 @@ func (l *Log) sealSegment(s *segment, next int64) error {
 	if _, err := s.writeIndexes(x, true); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	snapshot := s.snapshot
-	l.mu.Unlock()
-	if snapshot != nil {
-		if err := l.writeFile(segmentName(next, snapshotSuffix), snapshot, true); err != nil {
-			return err
-		}
-	}
-	if err := fsys.SyncDir(l.path); err != nil {
+	if err := l.saveSnapshot(s, next); err != nil {
 		return err
 	}
-	if snapshot != nil {
-		l.mu.Lock()
-		l.addSnapshot(next)
-		s.snapshot = nil
-		l.mu.Unlock()
+	if err := l.store.fs.SyncDir(l.path); err != nil {
+		return err
 	}
 	l.syncMu.Lock()
 	s.synced, s.named = size, true
@@ -178,6 +166,22 @@ func (l *Log) sealSegment(s *segment, next int64) error {
 	s.sealed.Store(true)
 	l.store.indexes.add(s, x)
 	l.advanceFlushed()
+	return nil
+}
+
+// saveSnapshot writes the producer state at the end of s, unless that was done. Its name is durable after a SyncDir. sealMu is held.
+func (l *Log) saveSnapshot(s *segment, next int64) error {
+	l.mu.Lock()
+	snapshot := s.snapshot
+	s.snapshot = nil
+	l.mu.Unlock()
+	if snapshot == nil {
+		return nil
+	}
+	if err := l.writeFile(segmentName(next, snapshotSuffix), snapshot, true); err != nil {
+		return err
+	}
+	l.addSnapshot(next)
 	return nil
 }
 

@@ -50,19 +50,15 @@ func (l *Log) MaxTimestampOffset(limit int64) (offset, timestamp int64, epoch in
 			if err != nil {
 				return err
 			}
-			newest, at := x.maxTime()
-			if newest <= timestamp {
-				continue
-			}
-			if v.end(i, end) > limit || s.base < start {
-				// The segment is visible in part, so what it knows of its maximum may lie outside.
+			newest, _ := x.maxTime()
+			if newest > timestamp && (v.end(i, end) > limit || s.base < start) {
+				// The segment is visible in part, and its maximum may lie in the other.
 				if newest, err = s.newestBetween(start, limit); err != nil {
 					return err
 				}
-				if newest <= timestamp {
-					continue
-				}
-				at = start
+			}
+			if newest <= timestamp {
+				continue
 			}
 			o, t, e, ok, err := s.firstSince(newest, max(start, x.floorTime(newest)), start, limit)
 			if err != nil {
@@ -71,7 +67,6 @@ func (l *Log) MaxTimestampOffset(limit int64) (offset, timestamp int64, epoch in
 			if ok {
 				offset, timestamp, epoch, found = o, t, e, true
 			}
-			_ = at
 		}
 		return nil
 	})
@@ -97,67 +92,57 @@ func (l *Log) steadily(look func(v *view) error) error {
 
 // firstSince walks from offset from to the first record at or above start with a timestamp of at least ts, and below limit.
 func (s *segment) firstSince(ts, from, start, limit int64) (offset, timestamp int64, epoch int32, found bool, err error) {
-	none := func(err error) (int64, int64, int32, bool, error) { return -1, -1, -1, false, err }
-	b, err := s.locate(from)
-	if err == io.EOF {
-		return none(nil)
-	}
-	if err != nil {
-		return none(err)
-	}
-	f, err := s.file.pin()
-	if err != nil {
-		return none(err)
-	}
-	defer s.file.unpin()
-	rd := s.log.store.reader()
-	defer s.log.store.readers.Put(rd)
-	w := newWalker(f, s.file.path(), b.pos, s.size.Load())
-	defer w.close()
-	for {
-		h, err := w.next()
-		if err == io.EOF || (err == nil && h.BaseOffset() >= limit) {
-			return none(nil)
-		}
-		if err != nil {
-			return none(err)
-		}
+	offset, timestamp, epoch = -1, -1, -1
+	err = s.walkBatches(from, limit, func(f io.ReaderAt, h batch.Batch, pos, total int64) (stop bool, err error) {
 		if h.MaxTimestamp() < ts || h.LastOffset() < start {
-			continue
+			return false, nil
 		}
-		whole := make(batch.Batch, w.total)
-		if n, err := f.ReadAt(whole, w.start); n < len(whole) {
-			return none(errors.Join(io.ErrUnexpectedEOF, err))
-		}
-		err = rd.Each(whole, func(r *batch.Record) error {
+		e := h.LeaderEpoch()
+		err = s.eachRecord(f, pos, total, func(r *batch.Record) error {
 			if r.Timestamp >= ts && r.Offset >= start && r.Offset < limit {
-				offset, timestamp, epoch, found = r.Offset, r.Timestamp, whole.LeaderEpoch(), true
+				offset, timestamp, epoch, found = r.Offset, r.Timestamp, e, true
 				return batch.ErrStop
 			}
 			return nil
 		})
-		if err != nil {
-			return none(err)
-		}
-		if found {
-			return offset, timestamp, epoch, true, nil
-		}
-	}
+		return found, err
+	})
+	return offset, timestamp, epoch, found, err
 }
 
-// newestBetween is the largest timestamp of batches that touch [start, limit), -1 for none.
-func (s *segment) newestBetween(start, limit int64) (int64, error) {
-	newest := int64(-1)
-	b, err := s.locate(start)
+// newestBetween is the largest timestamp of records in [start, limit), -1 for none. Batches that lie there as a whole tell by their header.
+func (s *segment) newestBetween(start, limit int64) (newest int64, err error) {
+	newest = -1
+	err = s.walkBatches(start, limit, func(f io.ReaderAt, h batch.Batch, pos, total int64) (stop bool, err error) {
+		if h.MaxTimestamp() <= newest {
+			return false, nil
+		}
+		if h.BaseOffset() >= start && h.LastOffset() < limit {
+			newest = h.MaxTimestamp()
+			return false, nil
+		}
+		return false, s.eachRecord(f, pos, total, func(r *batch.Record) error {
+			if r.Offset >= start && r.Offset < limit {
+				newest = max(newest, r.Timestamp)
+			}
+			return nil
+		})
+	})
+	return newest, err
+}
+
+// walkBatches calls fn for the batch that holds offset from, or the next one, and those after it that begin below limit.
+func (s *segment) walkBatches(from, limit int64, fn func(f io.ReaderAt, h batch.Batch, pos, total int64) (stop bool, err error)) error {
+	b, err := s.locate(from)
 	if err == io.EOF {
-		return newest, nil
+		return nil
 	}
 	if err != nil {
-		return newest, err
+		return err
 	}
 	f, err := s.file.pin()
 	if err != nil {
-		return newest, err
+		return err
 	}
 	defer s.file.unpin()
 	w := newWalker(f, s.file.path(), b.pos, s.size.Load())
@@ -165,11 +150,24 @@ func (s *segment) newestBetween(start, limit int64) (int64, error) {
 	for {
 		h, err := w.next()
 		if err == io.EOF || (err == nil && h.BaseOffset() >= limit) {
-			return newest, nil
+			return nil
 		}
 		if err != nil {
-			return newest, err
+			return err
 		}
-		newest = max(newest, h.MaxTimestamp())
+		if stop, err := fn(f, h, w.start, w.total); stop || err != nil {
+			return err
+		}
 	}
+}
+
+// eachRecord reads the batch at pos whole and hands out its records.
+func (s *segment) eachRecord(f io.ReaderAt, pos, total int64, fn func(*batch.Record) error) error {
+	whole := make(batch.Batch, total)
+	if n, err := f.ReadAt(whole, pos); n < len(whole) {
+		return errors.Join(io.ErrUnexpectedEOF, err)
+	}
+	rd := s.log.store.reader()
+	defer s.log.store.readers.Put(rd)
+	return rd.Each(whole, fn)
 }

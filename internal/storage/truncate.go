@@ -58,6 +58,9 @@ func (l *Log) truncate(offset int64) error {
 	keep := v.segments[i]
 	size := keep.size.Load()
 	if b, err := keep.locate(offset); err == nil {
+		if b.base < l.start.Load() { // nothing readable is left of it
+			return l.restartAt(l.start.Load())
+		}
 		offset, size = b.base, b.pos
 	}
 	// Later segments first and for good, as in recovery: a crash in between must not find them behind a shorter one.
