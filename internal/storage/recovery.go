@@ -57,6 +57,13 @@ func (l *Log) recover(point int64) error {
 		if !errors.As(err, &bad) {
 			return err
 		}
+		if i+1 < len(v.segments) && v.segments[i+1].base == r.next {
+			// Nothing is missing: what is cut is the rest of a preallocated file that the sealer had no time to trim.
+			if err := s.cut(good); err != nil {
+				return err
+			}
+			continue
+		}
 		lost := s.size.Load() - good
 		l.logger().Warn("cutting the log at the first batch that is not whole", "segment", bad.Segment, "position", bad.Position, "reason", bad.Reason,
 			"bytes", lost, "end", r.next, "laterSegments", len(v.segments)-i-1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"path"
@@ -223,28 +224,14 @@ func (s *Store) random(n int64) int64 { return rand.Int64N(n) }
 
 func (s *Store) reader() *batch.Reader { return s.readers.Get().(*batch.Reader) }
 
-// mkdirDurable makes a folder and every missing one above it, and their names durable.
+// mkdirDurable makes a folder and every missing one above it, and their names durable: also of those that are there, since a process
+// that made them may have been killed before it could. What this user may not open, others made.
 func (s *Store) mkdirDurable(name string) error {
-	var made []string
-	for dir := name; ; dir = path.Dir(dir) {
-		if _, err := s.fs.Stat(dir); err == nil {
-			break
-		} else if !missing(err) {
-			return err
-		}
-		made = append(made, dir)
-		if dir == path.Dir(dir) {
-			break
-		}
-	}
-	if len(made) == 0 {
-		return nil
-	}
 	if err := s.fs.MkdirAll(name); err != nil {
 		return err
 	}
-	for _, dir := range made {
-		if err := s.fs.SyncDir(path.Dir(dir)); err != nil {
+	for dir := name; dir != path.Dir(dir); dir = path.Dir(dir) {
+		if err := s.fs.SyncDir(path.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 	}
