@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package clients
+
+func withCgo() []Client { return nil }
