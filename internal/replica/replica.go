@@ -56,6 +56,9 @@ func (p *Partition) Lead(self kafka.NodeID, l Leadership, logEnd, checkpointed i
 // SetMinISR takes the topic's min.insync.replicas; the effective value never exceeds the replication factor.
 func (p *Partition) SetMinISR(n int) { p.minISR = n }
 
+// Self is the node whose view this is.
+func (p *Partition) Self() kafka.NodeID { return p.self }
+
 // LeaderEpoch is the epoch of the current leadership.
 func (p *Partition) LeaderEpoch() int32 { return p.leaderEpoch }
 

@@ -1,0 +1,273 @@
+// Package broker is the composition root: it builds every other room from one configuration, starts them in a written order, and
+// stops them in the reverse.
+//
+// Shell: it decides nothing but order. What starts here stops in Close, and nothing else stops it. The order of Start is: listeners
+// (a taken port is found before anything is touched), metadata, logs and their recovery, the controller and with it the partitions,
+// the admin port, and only then clients. Start reading at Start.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/batch"
+	"github.com/barnabas-mq/barnabas/internal/config"
+	"github.com/barnabas-mq/barnabas/internal/controller"
+	controllerdriver "github.com/barnabas-mq/barnabas/internal/controller/driver"
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/meta"
+	"github.com/barnabas-mq/barnabas/internal/meta/local"
+	replicadriver "github.com/barnabas-mq/barnabas/internal/replica/driver"
+	"github.com/barnabas-mq/barnabas/internal/server"
+	"github.com/barnabas-mq/barnabas/internal/storage"
+	"github.com/barnabas-mq/barnabas/internal/vfs"
+)
+
+// Options is what a start is made of.
+type Options struct {
+	Config *config.Config
+	Logger *slog.Logger
+	// Listen opens a listener; nil is net.Listen. Tests put an in-memory network here.
+	Listen func(network, address string) (net.Listener, error)
+	// Version is what the broker calls itself.
+	Version string
+}
+
+// Broker is a running broker.
+type Broker struct {
+	log     *slog.Logger
+	static  *config.Config
+	config  atomic.Pointer[config.Config]
+	node    kafka.NodeID
+	fs      vfs.FS
+	meta    meta.Store
+	store   *storage.Store
+	parts   *replicadriver.Set
+	control *controllerdriver.Driver
+	server  *server.Server
+	bound   []boundListener
+	codecs  *batch.Codecs
+	ready   atomic.Bool
+	// temporary is the directory that --ephemeral made, removed by Close.
+	temporary string
+	closers   []func(context.Context) error
+}
+
+// Start starts a broker or says why it cannot be. ctx bounds the start only.
+func Start(ctx context.Context, o Options) (b *Broker, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Listen == nil {
+		o.Listen = net.Listen
+	}
+	b = &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: vfs.OS(), codecs: batch.NewCodecs(batch.Limits{})}
+	b.config.Store(o.Config)
+	defer func() {
+		if err != nil {
+			b.stop(context.WithoutCancel(ctx))
+			b = nil
+		}
+	}()
+	began := time.Now()
+	dirs, metaDir, err := b.directories()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.bind(o.Listen); err != nil {
+		return nil, err
+	}
+	if err := b.openMetadata(ctx, dirs, metaDir); err != nil {
+		return nil, err
+	}
+	image, err := b.currentImage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.openLogs(dirs, image); err != nil {
+		return nil, err
+	}
+	if err := b.startController(ctx, image); err != nil {
+		return nil, err
+	}
+	b.warnStrays()
+	b.server = server.New(b.serverConfig(), server.Deps{
+		NodeID: b.node, Partitions: b.parts, Cluster: b.control, Config: b.config.Load,
+		LogDirs: b.store.Dirs, NewChecker: func() *batch.Checker { return batch.NewChecker(b.codecs) },
+		Metrics: noMetrics{}, Now: time.Now,
+	}, b.log)
+	b.onClose(func(ctx context.Context) error { b.server.Close(ctx); return nil })
+	for _, l := range b.bound {
+		b.server.Serve(l.Listener, l.config.Name)
+		b.log.Info("serving clients", "listener", l.config.Name, "address", l.Addr().String())
+	}
+	b.ready.Store(true)
+	b.log.Info("broker started", "version", o.Version, "node", b.node, "cluster", b.control.Image().ClusterID(),
+		"partitions", b.parts.Len(), "took", time.Since(began).Round(time.Millisecond))
+	return b, nil
+}
+
+// onClose adds what Close does, last added first.
+func (b *Broker) onClose(f func(context.Context) error) { b.closers = append(b.closers, f) }
+
+// Close stops the broker: no new connections, what is in flight finishes until ctx ends, logs are flushed and marked as cleanly shut
+// down, then metadata is closed.
+func (b *Broker) Close(ctx context.Context) error {
+	began := time.Now()
+	b.ready.Store(false)
+	b.log.Info("shutting down")
+	err := b.stop(ctx)
+	if err != nil {
+		b.log.Error("shutdown was not clean; the next start will recover the logs", "error", err)
+		return err
+	}
+	b.log.Info("broker stopped", "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+func (b *Broker) stop(ctx context.Context) error {
+	var errs []error
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		errs = append(errs, b.closers[i](ctx))
+	}
+	b.closers = nil
+	for _, l := range b.bound {
+		l.Close()
+	}
+	if b.temporary != "" {
+		errs = append(errs, os.RemoveAll(b.temporary))
+	}
+	return errors.Join(errs...)
+}
+
+// Ready reports whether clients are served.
+func (b *Broker) Ready() bool { return b.ready.Load() }
+
+// directories are the log directories and where the metadata lives; --ephemeral makes one that Close removes.
+func (b *Broker) directories() (dirs []string, metaDir string, err error) {
+	dirs, metaDir = b.static.Broker.LogDirs, b.static.Broker.MetadataDir
+	if len(dirs) == 0 {
+		if b.temporary, err = os.MkdirTemp("", "barnabas-"); err != nil {
+			return nil, "", fmt.Errorf("make a temporary data directory: %w", err)
+		}
+		dirs = []string{b.temporary}
+	}
+	for i, d := range dirs {
+		if dirs[i], err = filepath.Abs(d); err != nil {
+			return nil, "", fmt.Errorf("log.dirs: %w", err)
+		}
+	}
+	if metaDir == "" {
+		metaDir = dirs[0]
+	}
+	return dirs, metaDir, nil
+}
+
+// DataDirs are the log directories in use.
+func (b *Broker) DataDirs() []string {
+	var out []string
+	for _, d := range b.store.Dirs() {
+		out = append(out, d.Path)
+	}
+	return out
+}
+
+func (b *Broker) openMetadata(ctx context.Context, dirs []string, metaDir string) error {
+	if err := b.fs.MkdirAll(metaDir); err != nil {
+		return fmt.Errorf("make the data directory: %w; choose another with --data-dir", err)
+	}
+	st, err := local.Open(filepath.Join(metaDir, "meta.db"), local.Options{})
+	if err != nil {
+		var locked *local.LockedError
+		if errors.As(err, &locked) {
+			// The lock of the logs says who holds it.
+			for _, d := range dirs {
+				if l, lockErr := b.fs.Lock(filepath.Join(d, ".lock"), ""); lockErr == nil {
+					l.Close()
+				} else if held := (*vfs.LockedError)(nil); errors.As(lockErr, &held) {
+					return fmt.Errorf("the data directory %s is in use: %w; stop that broker, or choose another --data-dir", d, held)
+				}
+			}
+		}
+		return err
+	}
+	b.meta = st
+	b.onClose(func(context.Context) error { return st.Close() })
+	return nil
+}
+
+// currentImage reads the metadata before the controller runs, since opening the logs needs the topics' settings.
+func (b *Broker) currentImage(ctx context.Context) (*meta.Image, error) {
+	kvs, at, err := b.meta.List(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("read the metadata: %w", err)
+	}
+	im, _, err := meta.FromList(kvs, at)
+	if err != nil {
+		return nil, fmt.Errorf("read the metadata: %w", err)
+	}
+	b.applyDynamic(im)
+	return im, nil
+}
+
+func (b *Broker) openLogs(dirs []string, im *meta.Image) error {
+	cfg := b.storageConfig(dirs)
+	cfg.ClusterID = im.ClusterID()
+	if cfg.ClusterID == "" {
+		cfg.ClusterID = b.static.Broker.ClusterID
+	}
+	cfg.TopicConfig = func(topic string) storage.LogConfig { return b.topicConfig(im, topic).Log }
+	cfg.OnFlushed = func(l *storage.Log, end int64) { b.parts.Flushed(l, end) }
+	cfg.OnOffline = func(dir string, err error) {
+		b.log.Error("a log directory is offline; its partitions answer KAFKA_STORAGE_ERROR until the broker is restarted", "dir", dir, "error", err)
+		b.parts.Offline(dir)
+	}
+	b.parts = replicadriver.NewSet(b.node, b.static.Broker.Log.Flush == config.FlushCommit, b.log)
+	store, err := storage.Open(cfg)
+	if err != nil {
+		return err
+	}
+	b.store = store
+	b.parts.Use(store)
+	b.onClose(func(ctx context.Context) error { return store.Close(ctx) })
+	return nil
+}
+
+func (b *Broker) startController(ctx context.Context, im *meta.Image) error {
+	known := ""
+	if im.ClusterID() != "" {
+		known = b.store.ClusterID()
+	}
+	settings := controller.DefaultSettings(b.node)
+	topics := b.static.Broker.Topics
+	settings.NumPartitions, settings.DefaultReplicationFactor = topics.Partitions, int16(topics.ReplicationFactor)
+	settings.DeleteTopicEnable = topics.DeleteEnabled
+	d, err := controllerdriver.Start(ctx, controllerdriver.Config{
+		Store: b.meta, Settings: settings, Configs: configRules{b.static},
+		ClusterID: known, NewClusterID: b.store.ClusterID,
+		Registration: b.registration(), OnChange: b.onChange, Logger: b.log,
+	})
+	if err != nil {
+		return fmt.Errorf("start the controller: %w", err)
+	}
+	b.control = d
+	b.onClose(func(context.Context) error { d.Close(); return nil })
+	return nil
+}
+
+// warnStrays names logs that no topic owns. They are left alone: deleting data is never a guess.
+func (b *Broker) warnStrays() {
+	im := b.control.Image()
+	for _, l := range b.store.Logs() {
+		if tp := l.TopicPartition(); im.Partition(tp.Topic, tp.Partition) == nil {
+			b.log.Warn("a log in the data directory belongs to no topic; it is not served and not deleted", "topic", tp.Topic, "partition", tp.Partition)
+		}
+	}
+}

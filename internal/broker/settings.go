@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"math"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/batch"
+	"github.com/barnabas-mq/barnabas/internal/config"
+	"github.com/barnabas-mq/barnabas/internal/controller"
+	"github.com/barnabas-mq/barnabas/internal/meta"
+	replicadriver "github.com/barnabas-mq/barnabas/internal/replica/driver"
+	"github.com/barnabas-mq/barnabas/internal/server"
+	"github.com/barnabas-mq/barnabas/internal/storage"
+)
+
+// topicConfig resolves a topic's settings into what its partitions apply.
+func (b *Broker) topicConfig(im *meta.Image, topic string) *replicadriver.TopicConfig {
+	var overrides map[string]string
+	if topic != "" {
+		overrides = im.Settings(meta.TopicConfigs(topic)).Map()
+	}
+	t := b.config.Load().Topic(overrides)
+	var policy storage.CleanupPolicy
+	if t.CleanupDelete {
+		policy |= storage.Delete
+	}
+	if t.CleanupCompact {
+		policy |= storage.Compact
+	}
+	return &replicadriver.TopicConfig{
+		MinISR: int(t.MinInsyncReplicas),
+		Rules: batch.Rules{
+			MaxMessageBytes: t.MaxMessageBytes, Compression: compression(&t), LogAppendTime: t.LogAppendTime,
+			BeforeMaxMs: t.TimestampBeforeMaxMs, AfterMaxMs: t.TimestampAfterMaxMs, RequireKeys: t.CleanupCompact,
+		},
+		Log: storage.LogConfig{
+			SegmentBytes: int64(t.SegmentBytes), SegmentMs: t.SegmentMs, SegmentJitterMs: t.SegmentJitterMs,
+			SegmentIndexBytes: int64(t.SegmentIndexBytes), IndexIntervalBytes: int64(t.IndexIntervalBytes),
+			CleanupPolicy: policy, RetentionMs: t.RetentionMs, RetentionBytes: t.RetentionBytes, FileDeleteDelayMs: t.FileDeleteDelayMs,
+			MinCleanableDirtyRatio: t.MinCleanableDirtyRatio, MinCompactionLagMs: t.MinCompactionLagMs, MaxCompactionLagMs: t.MaxCompactionLagMs,
+			DeleteRetentionMs: t.DeleteRetentionMs, MaxMessageBytes: int64(t.MaxMessageBytes),
+			FlushMessages: t.FlushMessages, FlushMs: t.FlushMs, Preallocate: t.Preallocate,
+		},
+	}
+}
+
+func compression(t *config.TopicConfig) batch.Compression {
+	switch t.CompressionType {
+	case "uncompressed":
+		return batch.Compression{Override: true, Codec: batch.CodecNone}
+	case "gzip":
+		return batch.Compression{Override: true, Codec: batch.Gzip, Level: int(t.GzipLevel)}
+	case "snappy":
+		return batch.Compression{Override: true, Codec: batch.Snappy}
+	case "lz4":
+		return batch.Compression{Override: true, Codec: batch.LZ4, Level: int(t.LZ4Level)}
+	case "zstd":
+		return batch.Compression{Override: true, Codec: batch.Zstd, Level: int(t.ZstdLevel)}
+	}
+	return batch.Compression{} // producer: as it came
+}
+
+func (b *Broker) storageConfig(dirs []string) storage.Config {
+	c := &b.static.Broker
+	mode := storage.FlushCommit
+	switch c.Log.Flush {
+	case config.FlushInterval:
+		mode = storage.FlushInterval
+	case config.FlushNever:
+		mode = storage.FlushNever
+	}
+	return storage.Config{
+		Dirs: dirs, FS: b.fs, Logger: b.log, NodeID: b.node, FlushMode: mode,
+		RetentionCheckInterval: c.Log.RetentionCheckInterval, CheckpointInterval: c.Log.RecoveryCheckpointInterval,
+		HighWatermarkInterval: c.Log.HighWatermarkInterval, ProducerExpiration: c.Log.ProducerIDExpiration,
+		ProducerSweepInterval: c.Log.ProducerIDExpirationInterval,
+		CleanerDisable:        !c.Cleaner.Enabled, CleanerThreads: int(c.Cleaner.Threads),
+		CleanerDedupeBytes: int64(float64(c.Cleaner.DedupeBufferBytes) / float64(max(1, c.Cleaner.Threads))),
+		CleanerBackoff:     c.Cleaner.Backoff, CleanerIOBytesPerSecond: finite(c.Cleaner.IOBytesPerSecond),
+		OpenFilesMax: int(c.Network.OpenFilesMax), ReservedBytes: c.ReservedBytes, RecoveryThreads: int(c.Log.RecoveryThreadsPerDir),
+	}
+}
+
+// finite is a rate as a whole number; Kafka writes "no limit" as the largest double, storage as 0.
+func finite(rate float64) int64 {
+	if rate >= math.MaxInt64 {
+		return 0
+	}
+	return int64(rate)
+}
+
+func (b *Broker) serverConfig() server.Config {
+	n := &b.static.Broker.Network
+	cfg := server.Config{
+		RequestMaxBytes: int(n.RequestMaxBytes), RequestMemoryBytes: n.QueuedBytesMax, RequestReadTimeout: requestReadTimeout,
+		IdleTimeout: n.IdleMax, WriteTimeout: n.WriteTimeout, MaxConnections: int(n.ConnectionsMax), MaxConnectionsPerIP: int(n.ConnectionsMaxPerIP),
+		PerIPOverride: map[string]int{}, FetchMaxBytes: n.FetchMaxBytes, FetchSessionSlots: int(n.FetchSessionSlots),
+		PartitionRequestLimit: n.RequestPartitionsMax, SendBufferBytes: int(n.SendBufferBytes), ReceiveBufferBytes: int(n.ReceiveBufferBytes),
+	}
+	for _, o := range n.ConnectionsPerIPOverrides {
+		cfg.PerIPOverride[o.Host] = int(o.Count)
+	}
+	return cfg
+}
+
+// requestReadTimeout is how long the rest of a request may take to arrive once its first byte has: enough for 100 MiB over a slow line.
+const requestReadTimeout = 60 * time.Second
+
+// configRules lets the controller ask the configuration what may be set.
+type configRules struct{ c *config.Config }
+
+func (r configRules) ValidateTopic(overrides map[string]string) (map[string]string, error) {
+	return r.c.ValidateTopic(pointers(overrides))
+}
+
+func (r configRules) ValidateBroker(perBroker bool, settings map[string]string) (map[string]string, error) {
+	return r.c.ValidateBroker(perBroker, pointers(settings))
+}
+
+func (r configRules) List(t meta.ResourceType, name string) (isList bool, fallback string) {
+	look := config.Lookup
+	if t == meta.TopicResource {
+		look = config.LookupTopic
+	}
+	d, ok := look(name)
+	return ok && d.Type == config.List, d.Default
+}
+
+var _ controller.ConfigRules = configRules{}
+
+func pointers(m map[string]string) map[string]*string {
+	out := make(map[string]*string, len(m))
+	for k, v := range m { // any order: a map into a map
+		out[k] = &v
+	}
+	return out
+}

@@ -1,0 +1,285 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/batch"
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/replica/driver"
+	"github.com/barnabas-mq/barnabas/internal/storage"
+	"github.com/barnabas-mq/barnabas/internal/wire"
+)
+
+// Produce (0)
+//
+// v0-2  advertised and refused, as Kafka does
+// v3    batches of magic 2, transactional id
+// v5    log start offset in the answer
+// v7    zstd
+// v8    record errors and a message (KIP-467)
+// v9    flexible
+// v10   current leader and its endpoint (KIP-951)
+// v11   TRANSACTION_ABORTABLE may be answered (KIP-890)
+//
+// Batches are checked and written as they came, partition by partition; a fault in one does not touch the others. With acks=all the
+// answer is parked until the high watermark passes what was written: until the disk has it, under log.flush=commit.
+
+// producer is what a connection needs to take in batches; connections that never produce have none.
+type producer struct {
+	checker *batch.Checker
+	call    *produceCall
+}
+
+// produceCall is one Produce request from its decoding to its answer. It is recycled.
+type produceCall struct {
+	header  wire.RequestHeader
+	version int16
+	req     wire.ProduceRequest
+	results []wire.ProduceResult
+	awaits  []produceAwait
+	names   []byte
+	waiter  *driver.Waiter
+	timer   *time.Timer
+	start   time.Time
+	size    int
+}
+
+// produceAwait is a written batch whose acknowledgement waits for the high watermark.
+type produceAwait struct {
+	p      *driver.Partition
+	offset int64
+	index  int // in results
+}
+
+var produceCalls = sync.Pool{New: func() any { return &produceCall{waiter: driver.NewWaiter()} }}
+
+// adminClient may write to internal topics, as in Kafka: its tools repair them.
+const adminClient = "__admin_client"
+
+func (c *conn) produce(r *Request) error {
+	if r.Version < 3 {
+		return &wire.UnsupportedError{Key: r.Key, Version: r.Version}
+	}
+	if c.prd.checker == nil {
+		c.prd.checker = c.srv.deps.NewChecker()
+	}
+	call := c.prd.call
+	if call == nil {
+		call = produceCalls.Get().(*produceCall)
+		c.prd.call = call
+	}
+	call.header, call.version, call.start, call.size = r.RequestHeader, r.Version, r.Now, len(r.Body)
+	if err := call.req.Decode(r.Version, r.Body); err != nil {
+		return err
+	}
+	failed := c.appendAll(call, r)
+	if call.req.Acks == 0 {
+		// No answer exists for acks=0. Closing is how the producer learns that something is wrong and looks at the metadata again.
+		c.srv.deps.Metrics.Request(wire.KeyProduce, c.srv.deps.Now().Sub(call.start), call.size, 0)
+		if failed {
+			c.awaitDrained()
+			return errClose
+		}
+		return nil
+	}
+	if len(call.awaits) > 0 || c.busy() {
+		call.detach()
+		c.prd.call = nil
+		c.park(call)
+		return nil
+	}
+	out, err := call.encode(c, c.out[:0])
+	if err != nil {
+		return err
+	}
+	return c.reply(out)
+}
+
+// appendAll appends every batch of the request and fills in results and awaits. It returns whether any partition failed.
+func (c *conn) appendAll(call *produceCall, r *Request) (failed bool) {
+	call.awaits = call.awaits[:0]
+	call.results = call.results[:0]
+	q := &call.req
+	nowMs := r.Now.UnixMilli()
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		code, text := refuseTopic(q, t, r)
+		for k := t.First; k < t.First+t.Count; k++ {
+			res := wire.ProduceResult{ErrorCode: int16(code), Message: text, BaseOffset: -1, LogAppendTimeMs: -1, LogStartOffset: -1}
+			if code == kafka.None {
+				c.appendOne(call, t, k, nowMs, &res)
+			}
+			if res.ErrorCode != 0 {
+				failed = true
+				c.srv.deps.Metrics.Error(wire.KeyProduce, kafka.ErrorCode(res.ErrorCode))
+			}
+			call.results = append(call.results, res)
+		}
+	}
+	return failed
+}
+
+// refuseTopic finds what is wrong with a request before any of its batches is looked at.
+func refuseTopic(q *wire.ProduceRequest, t *wire.ProduceTopic, r *Request) (kafka.ErrorCode, string) {
+	switch {
+	case q.Acks < -1 || q.Acks > 1:
+		return kafka.InvalidRequiredAcks, ""
+	case q.TransactionalID != nil:
+		return kafka.InvalidRequest, noTransactions
+	case kafka.IsInternal(string(t.Name)) && string(r.ClientID) != adminClient:
+		return kafka.InvalidTopicException, "clients may not write to an internal topic"
+	}
+	return kafka.None, ""
+}
+
+func (c *conn) appendOne(call *produceCall, t *wire.ProduceTopic, k int, nowMs int64, res *wire.ProduceResult) {
+	q := &call.req
+	part := &q.Partitions[k]
+	p := c.srv.deps.Partitions.GetBytes(t.Name, part.Index)
+	if p == nil {
+		res.ErrorCode = int16(kafka.UnknownTopicOrPartition)
+		return
+	}
+	if code := p.ErrorCode(); code != kafka.None {
+		res.ErrorCode = int16(code)
+		return
+	}
+	cfg := p.Config()
+	rules := cfg.Rules
+	rules.NowMs = nowMs
+	b, info, fault := c.prd.checker.Check(part.Records, &rules)
+	if fault == nil && call.version < 7 && b.Codec() == batch.Zstd {
+		fault = &batch.Fault{Code: kafka.UnsupportedCompressionType, Message: "zstd needs Produce version 7"}
+	}
+	if fault == nil && b.Transactional() {
+		fault = &batch.Fault{Code: kafka.InvalidTxnState, Message: noTransactions}
+	}
+	if fault != nil {
+		res.ErrorCode, res.Message = int16(fault.Code), fault.Message
+		for _, f := range fault.Records {
+			res.RecordErrors = append(res.RecordErrors, wire.RecordError{Index: f.Index, Message: f.Message})
+		}
+		return
+	}
+	done, err := p.Append(b, q.Acks, storage.Client, nowMs)
+	if err != nil {
+		code, text := driver.CodeOf(err)
+		res.ErrorCode, res.Message = int16(code), text
+		return
+	}
+	res.BaseOffset, res.LogStartOffset = done.BaseOffset, p.Log().StartOffset()
+	if rules.LogAppendTime {
+		res.LogAppendTimeMs = done.LogAppendTimeMs
+	}
+	c.srv.deps.Metrics.Produced(p.Name.Topic, len(b), int(info.Records))
+	if q.Acks == -1 {
+		if end := done.LastOffset + 1; p.HighWatermark() < end {
+			call.awaits = append(call.awaits, produceAwait{p: p, offset: end, index: k})
+		}
+	}
+}
+
+const noTransactions = "transactions are not supported by this broker yet; use an idempotent producer without transactional.id"
+
+// detach copies what the answer needs of the request body, which is about to be reused.
+func (call *produceCall) detach() {
+	call.names = call.names[:0]
+	for i := range call.req.Topics {
+		call.names = append(call.names, call.req.Topics[i].Name...)
+	}
+	rest := call.names
+	for i := range call.req.Topics {
+		n := len(call.req.Topics[i].Name)
+		call.req.Topics[i].Name, rest = rest[:n:n], rest[n:]
+	}
+	for i := range call.req.Partitions {
+		call.req.Partitions[i].Records = nil
+	}
+	call.req.TransactionalID, call.header.ClientID = nil, nil
+}
+
+// finish waits for the acknowledgements and writes the answer.
+func (call *produceCall) finish(c *conn, out []byte) ([]byte, error) {
+	defer call.recycle()
+	if !call.acknowledged() {
+		for i := range call.awaits {
+			call.awaits[i].p.Await(call.awaits[i].offset, call.waiter)
+		}
+		err := call.wait(c)
+		for i := range call.awaits {
+			call.awaits[i].p.Forget(call.waiter)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return call.encode(c, out)
+}
+
+// wait returns when every batch is acknowledged or has failed, or the request's timeout is over.
+func (call *produceCall) wait(c *conn) error {
+	left := time.Duration(call.req.TimeoutMs)*time.Millisecond - c.srv.deps.Now().Sub(call.start)
+	if call.timer == nil {
+		call.timer = time.NewTimer(left)
+	} else {
+		call.timer.Reset(left)
+	}
+	defer call.timer.Stop()
+	for !call.acknowledged() {
+		select {
+		case <-call.waiter.C:
+		case <-c.done:
+			return errClose
+		case <-call.timer.C:
+			for _, a := range call.awaits {
+				if a.p.HighWatermark() < a.offset {
+					call.fail(a.index, kafka.RequestTimedOut, "the batch is written, but was not acknowledged by all in-sync replicas within the request's timeout")
+				}
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// acknowledged reports whether nothing is awaited any more, and turns the batches of partitions that stopped serving into errors.
+func (call *produceCall) acknowledged() bool {
+	pending := false
+	for _, a := range call.awaits {
+		if a.p.HighWatermark() >= a.offset {
+			continue
+		}
+		if code := a.p.ErrorCode(); code != kafka.None {
+			call.fail(a.index, code, "")
+			continue
+		}
+		pending = true
+	}
+	return !pending
+}
+
+func (call *produceCall) fail(index int, code kafka.ErrorCode, text string) {
+	call.results[index] = wire.ProduceResult{ErrorCode: int16(code), Message: text, BaseOffset: -1, LogAppendTimeMs: -1, LogStartOffset: -1}
+}
+
+func (call *produceCall) encode(c *conn, out []byte) ([]byte, error) {
+	start := len(out)
+	out = wire.AppendResponseHeader(out, call.header)
+	out = wire.AppendProduceResponse(out, call.version, &call.req, call.results, nil)
+	if err := wire.FinishResponse(out, start, 0); err != nil {
+		return nil, err
+	}
+	c.srv.deps.Metrics.Request(wire.KeyProduce, c.srv.deps.Now().Sub(call.start), call.size, len(out)-start)
+	return out, nil
+}
+
+func (call *produceCall) recycle() {
+	clear(call.results)
+	clear(call.awaits)
+	select {
+	case <-call.waiter.C:
+	default:
+	}
+	produceCalls.Put(call)
+}

@@ -1,0 +1,329 @@
+package server
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/replica/driver"
+	"github.com/barnabas-mq/barnabas/internal/storage"
+	"github.com/barnabas-mq/barnabas/internal/wire"
+)
+
+// Fetch (1)
+//
+// v4   isolation level, aborted transactions
+// v5   log start offset
+// v7   sessions (KIP-227)
+// v9   current leader epoch (KIP-320)
+// v10  zstd
+// v11  rack id; preferred read replica (KIP-392; there is one replica, so none is preferred)
+// v12  flexible; last fetched epoch and diverging epoch (KIP-595)
+// v13  topic ids (KIP-516)
+// v15  replica state instead of replica id (KIP-903)
+// v16  node endpoints (KIP-951)
+// v17  directory id (KIP-853)
+//
+// Record bytes go from the file to the socket as they were produced. A fetch that finds too little is parked until the high watermark
+// of one of its partitions moves, or its wait is over.
+
+// fetchCall is one Fetch from its request to its answer.
+type fetchCall struct {
+	header      wire.RequestHeader
+	version     int16
+	parts       *partList
+	session     *session
+	incremental bool
+	maxBytes    int
+	minBytes    int
+	committed   bool // read_committed
+	toEnd       bool // a debugging consumer (replica id -2) reads beyond the high watermark
+	follower    bool
+	deadline    time.Time
+	start       time.Time
+	requestSize int
+
+	rows   []fetchRow
+	bytes  int
+	urgent bool // an error or a divergence: answer now
+}
+
+// fetchRow is what one look at one partition found.
+type fetchRow struct {
+	part    *sessionPart
+	p       *driver.Partition
+	slice   *storage.Slice
+	waitFor int64
+	wire    wire.FetchPartition
+}
+
+const debugConsumer = -2
+
+func (c *conn) fetch(r *Request) error {
+	q := kmsg.NewPtrFetchRequest()
+	q.Version = r.Version
+	if err := q.ReadFrom(r.Body); err != nil {
+		return &wire.FrameError{Reason: "Fetch: body cannot be decoded: " + err.Error()}
+	}
+	replica := q.ReplicaID
+	if r.Version >= 15 {
+		replica = q.ReplicaState.ID
+	}
+	parts, session, incremental, code := c.srv.sessions.begin(q)
+	call := &fetchCall{
+		header: r.RequestHeader, version: r.Version, parts: parts, session: session, incremental: incremental,
+		maxBytes: int(min(q.MaxBytes, c.srv.cfg.FetchMaxBytes)), committed: q.IsolationLevel == 1,
+		toEnd: replica == debugConsumer, follower: replica >= 0, start: r.Now, requestSize: len(r.Body),
+	}
+	if code != kafka.None {
+		c.srv.deps.Metrics.Error(wire.KeyFetch, code)
+		return call.send(c, c.out[:0], &wire.FetchResponse{ErrorCode: int16(code)})
+	}
+	call.minBytes = min(int(q.MinBytes), call.maxBytes)
+	call.look(c)
+	if q.MaxWaitMillis <= 0 || call.enough() {
+		return call.answer(c, c.out[:0])
+	}
+	call.release()
+	call.header.ClientID = nil
+	call.deadline = r.Now.Add(time.Duration(q.MaxWaitMillis) * time.Millisecond)
+	c.park(call)
+	return nil
+}
+
+func (f *fetchCall) enough() bool { return f.urgent || len(f.rows) == 0 || f.bytes >= f.minBytes }
+
+// look reads every partition once, in the session's order, within the limits of the request.
+func (f *fetchCall) look(c *conn) {
+	f.rows, f.bytes, f.urgent = f.rows[:0], 0, false
+	if f.session != nil {
+		f.session.mu.Lock()
+		defer f.session.mu.Unlock()
+	}
+	left := f.maxBytes
+	for part := f.parts.head.next; part != &f.parts.head; part = part.next {
+		row := fetchRow{part: part}
+		row.wire = wire.FetchPartition{Index: part.part, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReader: -1}
+		if code := f.lookAt(c, &row, left); code != kafka.None {
+			row.wire.ErrorCode = int16(code)
+			f.urgent = true
+			c.srv.deps.Metrics.Error(wire.KeyFetch, code)
+		}
+		f.bytes += row.wire.Records
+		left = max(0, left-row.wire.Records)
+		f.rows = append(f.rows, row)
+	}
+}
+
+func (f *fetchCall) lookAt(c *conn, row *fetchRow, left int) kafka.ErrorCode {
+	part := row.part
+	p, code := c.srv.partition(part.partKey)
+	if code != kafka.None {
+		return code
+	}
+	if code := p.ErrorCode(); code != kafka.None {
+		return code
+	}
+	if code := p.CheckEpoch(part.leaderEpoch); code != kafka.None {
+		return code
+	}
+	if f.follower {
+		// This node leads all its partitions and has no follower: nobody may fetch in a follower's name.
+		return kafka.UnknownLeaderEpoch
+	}
+	log := p.Log()
+	hw := p.HighWatermark()
+	row.p, row.waitFor = p, hw+1
+	limit := hw
+	if f.committed {
+		limit = p.LastStableOffset()
+	}
+	if f.toEnd {
+		limit = log.EndOffset()
+	}
+	start := log.StartOffset()
+	if part.lastEpoch >= 0 {
+		epoch, end := log.EndOffsetForEpoch(part.lastEpoch)
+		if epoch < 0 {
+			return kafka.OffsetOutOfRange
+		}
+		if epoch < part.lastEpoch || end < part.offset {
+			row.wire.HighWatermark, row.wire.LastStableOffset, row.wire.LogStartOffset = hw, p.LastStableOffset(), start
+			row.wire.DivergingKnown, row.wire.DivergingEpoch, row.wire.DivergingEnd = true, epoch, end
+			f.urgent = true
+			return kafka.None
+		}
+	}
+	if part.offset < start || part.offset > log.EndOffset() {
+		return kafka.OffsetOutOfRange
+	}
+	if part.offset < limit {
+		// The first partition with data gives at least one whole batch, whatever the limits say.
+		room := min(int(part.maxBytes), left)
+		if room > 0 || f.bytes == 0 {
+			slice, err := log.Read(part.offset, max(room, 0), limit, f.bytes == 0)
+			if err != nil {
+				code, text := driver.CodeOf(err)
+				if code != kafka.OffsetOutOfRange {
+					c.srv.log.Error("cannot read a partition", "topic", p.Name.Topic, "partition", p.Name.Partition, "offset", part.offset, "error", text)
+				}
+				return code
+			}
+			if slice != nil {
+				row.slice, row.wire.Records = slice, slice.Len()
+			}
+		}
+	}
+	row.wire.HighWatermark, row.wire.LastStableOffset, row.wire.LogStartOffset = hw, p.LastStableOffset(), start
+	if f.committed {
+		row.wire.Aborted = []wire.AbortedTxn{}
+		if row.wire.Records > 0 {
+			aborted, err := log.AbortedTxns(part.offset, limit)
+			if err != nil {
+				code, text := driver.CodeOf(err)
+				c.srv.log.Error("cannot read the aborted transactions of a partition", "topic", p.Name.Topic, "partition", p.Name.Partition, "error", text)
+				row.slice.Release()
+				row.slice, row.wire.Records = nil, 0
+				return code
+			}
+			for _, a := range aborted {
+				row.wire.Aborted = append(row.wire.Aborted, wire.AbortedTxn{ProducerID: a.ProducerID, FirstOffset: a.FirstOffset})
+			}
+		}
+	}
+	return kafka.None
+}
+
+// partition finds what a key names, or says why not.
+func (s *Server) partition(k partKey) (*driver.Partition, kafka.ErrorCode) {
+	if k.topic != "" {
+		if p := s.deps.Partitions.Get(k.topic, k.part); p != nil {
+			return p, kafka.None
+		}
+		return nil, kafka.UnknownTopicOrPartition
+	}
+	p, known := s.deps.Partitions.GetID(k.id, k.part)
+	switch {
+	case p != nil:
+		return p, kafka.None
+	case known:
+		return nil, kafka.UnknownTopicOrPartition
+	}
+	return nil, kafka.UnknownTopicID
+}
+
+func (f *fetchCall) release() {
+	for i := range f.rows {
+		if s := f.rows[i].slice; s != nil {
+			s.Release()
+			f.rows[i].slice = nil
+		}
+	}
+}
+
+// finish waits until there is enough to answer.
+func (f *fetchCall) finish(c *conn, out []byte) ([]byte, error) {
+	w := driver.NewWaiter()
+	timer := time.NewTimer(f.deadline.Sub(c.srv.deps.Now()))
+	defer timer.Stop()
+	for over := false; ; {
+		for i := range f.rows {
+			if p := f.rows[i].p; p != nil {
+				p.Await(f.rows[i].waitFor, w)
+			}
+		}
+		select {
+		case <-w.C:
+		case <-timer.C:
+			over = true
+		case <-c.srv.closing.Done():
+			over = true
+		case <-c.done:
+			f.forget(w)
+			return nil, errClose
+		}
+		f.forget(w)
+		f.look(c)
+		if over || f.enough() {
+			return nil, f.answer(c, out)
+		}
+		f.release()
+	}
+}
+
+func (f *fetchCall) forget(w *driver.Waiter) {
+	for i := range f.rows {
+		if p := f.rows[i].p; p != nil {
+			p.Forget(w)
+		}
+	}
+}
+
+// answer writes what the last look found.
+func (f *fetchCall) answer(c *conn, out []byte) error {
+	defer f.release()
+	resp := wire.FetchResponse{Topics: make([]wire.FetchTopic, 0, 4), Partitions: make([]wire.FetchPartition, 0, len(f.rows))}
+	sent := f.rows[:0]
+	if s := f.session; s != nil {
+		resp.SessionID = s.id
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	for i := range f.rows {
+		row := f.rows[i]
+		if f.session != nil && !f.remember(&row) && f.incremental {
+			continue
+		}
+		sent = append(sent, row)
+		if n := len(resp.Topics); n == 0 || resp.Topics[n-1].Name != row.part.topic || resp.Topics[n-1].ID != row.part.id {
+			resp.Topics = append(resp.Topics, wire.FetchTopic{Name: row.part.topic, ID: row.part.id, First: len(resp.Partitions)})
+		}
+		resp.Topics[len(resp.Topics)-1].Count++
+		resp.Partitions = append(resp.Partitions, row.wire)
+		if row.wire.Records > 0 {
+			c.srv.deps.Metrics.Fetched(row.p.Name.Topic, row.wire.Records)
+		}
+	}
+	f.rows = sent
+	return f.send(c, out, &resp)
+}
+
+// remember notes in the session what the client is told of a partition, and returns whether there is anything to tell. The
+// session's lock is held.
+func (f *fetchCall) remember(row *fetchRow) (news bool) {
+	part := row.part
+	w := &row.wire
+	if f.parts.index[part.partKey] != part {
+		return w.Records > 0 || w.ErrorCode != 0 // forgotten meanwhile by a request that overtook this one
+	}
+	news = w.Records > 0 || w.ErrorCode != 0 || w.DivergingKnown || !part.told ||
+		part.toldHW != w.HighWatermark || part.toldStart != w.LogStartOffset
+	// After an error the next answer has the partition in any case.
+	part.told = w.ErrorCode == 0
+	part.toldHW, part.toldStart = w.HighWatermark, w.LogStartOffset
+	if w.Records > 0 {
+		f.parts.moveToBack(part)
+	}
+	return news
+}
+
+// send writes the answer: the frame from memory, the records from their files.
+func (f *fetchCall) send(c *conn, out []byte, resp *wire.FetchResponse) error {
+	start := len(out)
+	out = wire.AppendResponseHeader(out, f.header)
+	out, cuts := wire.AppendFetchResponse(out, nil, f.version, resp)
+	var records int64
+	for _, cut := range cuts {
+		records += int64(resp.Partitions[cut.Index].Records)
+	}
+	if err := wire.FinishResponse(out, start, records); err != nil {
+		return err
+	}
+	c.srv.deps.Metrics.Request(wire.KeyFetch, c.srv.deps.Now().Sub(f.start), f.requestSize, len(out)-start+int(records))
+	slices := make([]*storage.Slice, len(cuts))
+	for i, cut := range cuts {
+		slices[i] = f.rows[cut.Index].slice
+	}
+	return c.writeRecords(out, cuts, slices)
+}

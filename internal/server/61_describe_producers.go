@@ -1,0 +1,40 @@
+package server
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+)
+
+// DescribeProducers (61): who has written to a partition lately, as idempotence remembers it (KIP-664).
+func describeProducers(s *Server, r *Request, in kmsg.Request) kmsg.Response {
+	q := in.(*kmsg.DescribeProducersRequest)
+	resp := q.ResponseKind().(*kmsg.DescribeProducersResponse)
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		rt := kmsg.NewDescribeProducersResponseTopic()
+		rt.Topic = t.Topic
+		for _, part := range t.Partitions {
+			rp := kmsg.NewDescribeProducersResponseTopicPartition()
+			rp.Partition = part
+			code := kafka.UnknownTopicOrPartition
+			if p := s.deps.Partitions.Get(t.Topic, part); p != nil {
+				if code = p.ErrorCode(); code == kafka.None {
+					for _, st := range p.Log().Producers() {
+						a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+						a.ProducerID, a.ProducerEpoch, a.LastSequence = st.ProducerID, int32(st.Epoch), st.LastSequence
+						a.LastTimestamp, a.CoordinatorEpoch, a.CurrentTxnStartOffset = st.LastTimestamp, st.CoordinatorEpoch, st.TxnFirstOffset
+						rp.ActiveProducers = append(rp.ActiveProducers, a)
+					}
+				}
+			}
+			if rp.ErrorCode = int16(code); code != kafka.None {
+				rp.ErrorMessage = message(code, "")
+				s.deps.Metrics.Error(r.Key, code)
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}

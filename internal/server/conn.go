@@ -1,0 +1,353 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/wire"
+)
+
+// conn is one client connection. Its reader goroutine decodes and handles requests one after another and writes their answers
+// itself, as long as each answer is ready. An answer that must wait (Produce for its flush, Fetch for data) is parked: a second
+// goroutine, begun with the first such answer, finishes parked answers in order. While something is parked only further Produce
+// requests are taken up; anything else waits, since Kafka promises that requests of one connection take effect in their order.
+type conn struct {
+	srv      *Server
+	nc       net.Conn
+	remote   string
+	ip       string
+	listener string
+	// software is what the client said of itself in ApiVersions (KIP-511).
+	softwareName, softwareVersion string
+
+	in  *bufio.Reader
+	out []byte // the reader goroutine's answer buffer
+	req Request
+	prd producer
+
+	// parked carries answers from the reader to the finisher, which is started by the first.
+	parked   chan parked
+	started  bool
+	mu       sync.Mutex
+	drained  sync.Cond
+	waiting  int // parked answers not yet written, guarded by mu
+	finished chan struct{}
+	// done is closed when the connection is over: whoever waits on its behalf gives up.
+	done     chan struct{}
+	doneOnce sync.Once
+}
+
+// parked is an answer that must wait. finish waits as long as it needs, but not beyond c.done or the server's closing, and appends
+// the complete response frame to out, or writes it itself. A returned error ends the connection.
+type parked interface {
+	finish(c *conn, out []byte) ([]byte, error)
+}
+
+// maxParked bounds the answers of one connection that may wait; clients keep five in flight, tools some more.
+const maxParked = 256
+
+// Request is one request as its handler sees it.
+type Request struct {
+	wire.RequestHeader
+	Body []byte
+	// Now is when the request was complete.
+	Now  time.Time
+	conn *conn
+}
+
+// Listener is the name of the listener the request came in on.
+func (r *Request) Listener() string { return r.conn.listener }
+
+// errClose ends a connection without an answer where Kafka does so.
+var errClose = errors.New("closed as Kafka does")
+
+func newConn(s *Server, nc net.Conn, listener string) *conn {
+	c := &conn{srv: s, nc: nc, remote: nc.RemoteAddr().String(), listener: listener, done: make(chan struct{})}
+	c.drained.L = &c.mu
+	c.ip = c.remote
+	if host, _, err := net.SplitHostPort(c.remote); err == nil {
+		c.ip = host
+	}
+	if tc, ok := nc.(*net.TCPConn); ok {
+		if n := s.cfg.SendBufferBytes; n > 0 {
+			tc.SetWriteBuffer(n)
+		}
+		if n := s.cfg.ReceiveBufferBytes; n > 0 {
+			tc.SetReadBuffer(n)
+		}
+	}
+	return c
+}
+
+func (c *conn) serve() {
+	defer func() {
+		c.cancel()
+		if c.started {
+			close(c.parked)
+			<-c.finished
+		}
+		c.nc.Close()
+	}()
+	c.in = bufio.NewReaderSize(c.nc, 4<<10)
+	for {
+		err := c.serveOne()
+		if err == nil {
+			continue
+		}
+		var frame *wire.FrameError
+		var unsupported *wire.UnsupportedError
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, errClose):
+		case errors.Is(err, errDraining):
+			c.awaitDrained()
+		case errors.As(err, &frame), errors.As(err, &unsupported):
+			c.srv.deps.Metrics.InvalidRequest()
+			c.srv.log.Warn("connection closed: not a valid request", "client", c.remote, "listener", c.listener, "reason", err)
+		default:
+			c.srv.log.Debug("connection ended", "client", c.remote, "reason", err)
+		}
+		return
+	}
+}
+
+var errDraining = errors.New("shutting down")
+
+// serveOne reads one request and answers it or parks its answer.
+func (c *conn) serveOne() error {
+	size, err := c.awaitRequest()
+	if err != nil {
+		return err
+	}
+	frame, cost, err := c.readFrame(size)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		bodyPool.put(frame)
+		c.srv.memory.give(cost)
+	}()
+	h, body, err := wire.ParseHeader(frame)
+	c.req = Request{RequestHeader: h, Body: body, Now: c.srv.deps.Now(), conn: c}
+	if err != nil {
+		var unsupported *wire.UnsupportedError
+		if errors.As(err, &unsupported) && h.Key == wire.KeyApiVersions {
+			c.awaitDrained()
+			return c.reply(answerNewerApiVersions(c.out[:0], h))
+		}
+		return err
+	}
+	if h.Key != wire.KeyProduce {
+		c.awaitDrained()
+	}
+	return c.handle(&c.req)
+}
+
+// handle runs the handler of one request. A panic in it ends this connection only; it is a bug of ours and is logged as one.
+func (c *conn) handle(r *Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.srv.log.Error("a request handler panicked; its connection is closed", "api", wire.KeyName(r.Key), "version", r.Version,
+				"client", c.remote, "client_id", string(r.ClientID), "panic", p, "stack", string(debug.Stack()))
+			err = errClose
+		}
+	}()
+	switch r.Key {
+	case wire.KeyProduce:
+		return c.produce(r)
+	case wire.KeyFetch:
+		return c.fetch(r)
+	}
+	out, err := c.srv.answer(c.out[:0], r)
+	if err != nil {
+		return err
+	}
+	return c.reply(out)
+}
+
+// awaitRequest waits for the next size prefix. A connection with nothing parked that stays silent too long is closed.
+func (c *conn) awaitRequest() (size int, err error) {
+	var prefix [4]byte
+	for {
+		c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.IdleTimeout))
+		if c.srv.draining.Load() && c.srv.closing.Err() != nil {
+			return 0, errDraining
+		}
+		_, err = c.in.Peek(1)
+		if err == nil {
+			break
+		}
+		var ne net.Error
+		if !errors.As(err, &ne) || !ne.Timeout() {
+			return 0, err
+		}
+		if c.srv.closing.Err() != nil {
+			return 0, errDraining
+		}
+		if !c.busy() {
+			return 0, err
+		}
+	}
+	if c.in.Buffered() < 4 {
+		c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.RequestReadTimeout))
+	}
+	if _, err := io.ReadFull(c.in, prefix[:]); err != nil {
+		return 0, err
+	}
+	return wire.FrameSize(prefix, c.srv.cfg.RequestMaxBytes)
+}
+
+// readFrame reads the rest of a request. Nothing is reserved on the word of a length alone: beyond 64 KiB the first part must
+// arrive before the memory budget is asked for the whole.
+func (c *conn) readFrame(size int) (frame []byte, cost int64, err error) {
+	if c.in.Buffered() < size {
+		c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.RequestReadTimeout))
+	}
+	if size <= freeBytes {
+		frame = bodyPool.get(size)[:size]
+		if _, err = io.ReadFull(c.in, frame); err != nil {
+			bodyPool.put(frame)
+			return nil, 0, err
+		}
+	}
+	head := frame
+	if head == nil {
+		head = bodyPool.get(freeBytes)[:freeBytes]
+		if _, err = io.ReadFull(c.in, head); err != nil {
+			bodyPool.put(head)
+			return nil, 0, err
+		}
+	}
+	produce := len(head) >= 2 && binary.BigEndian.Uint16(head) == uint16(wire.KeyProduce)
+	if cost = c.srv.memory.cost(size, produce); cost > 0 {
+		ctx, cancel := context.WithTimeout(c.srv.closing, c.srv.cfg.RequestReadTimeout)
+		err = c.srv.memory.take(ctx, cost)
+		cancel()
+		if err != nil {
+			bodyPool.put(head)
+			c.srv.log.Warn("connection closed: no memory for its request within the read timeout; queued.max.request.bytes bounds all requests together",
+				"client", c.remote, "request_bytes", size, "counted_bytes", cost, "queued.max.request.bytes", c.srv.memory.limit)
+			return nil, 0, errClose
+		}
+	}
+	if frame != nil {
+		return frame, cost, nil
+	}
+	frame = bodyPool.get(size)[:size]
+	copy(frame, head)
+	bodyPool.put(head)
+	if _, err = io.ReadFull(c.in, frame[len(head):]); err != nil {
+		bodyPool.put(frame)
+		c.srv.memory.give(cost)
+		return nil, 0, err
+	}
+	return frame, cost, nil
+}
+
+// reply sends a complete response frame, behind the parked ones if there are any. out may be c.out grown.
+func (c *conn) reply(out []byte) error {
+	if len(out) == 0 {
+		return nil
+	}
+	if c.busy() {
+		c.park(ready(append([]byte(nil), out...)))
+		return nil
+	}
+	err := c.write(out)
+	c.out = keep(out)
+	return err
+}
+
+// keep lets go of a buffer that one large answer has grown.
+func keep(out []byte) []byte {
+	if cap(out) > 64<<10 {
+		return nil
+	}
+	return out[:0]
+}
+
+func (c *conn) write(b []byte) error {
+	c.nc.SetWriteDeadline(deadlineIn(c.srv.cfg.WriteTimeout))
+	n, err := c.nc.Write(b)
+	c.srv.deps.Metrics.BytesOut(n)
+	return err
+}
+
+// ready is an answer that only waits for its turn.
+type ready []byte
+
+func (r ready) finish(_ *conn, out []byte) ([]byte, error) { return append(out, r...), nil }
+
+// park hands an answer to the finisher. Only the reader goroutine parks.
+func (c *conn) park(p parked) {
+	if !c.started {
+		c.started = true
+		c.parked = make(chan parked, maxParked)
+		c.finished = make(chan struct{})
+		go c.finishParked()
+	}
+	c.mu.Lock()
+	c.waiting++
+	c.mu.Unlock()
+	c.parked <- p
+}
+
+func (c *conn) finishParked() {
+	defer close(c.finished)
+	var out []byte
+	var failed error
+	for p := range c.parked {
+		// After a failure the rest is still finished, so that what it holds is let go, but nothing more is written.
+		buf, err := c.finishOne(p, out[:0])
+		if failed == nil && err == nil && len(buf) > 0 {
+			err = c.write(buf)
+		}
+		if err != nil && failed == nil {
+			failed = err
+			c.cancel()
+			c.nc.Close()
+		}
+		out = keep(buf)
+		c.mu.Lock()
+		if c.waiting--; c.waiting == 0 {
+			c.drained.Broadcast()
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (c *conn) finishOne(p parked, out []byte) (buf []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.srv.log.Error("finishing a parked answer panicked; its connection is closed", "client", c.remote, "panic", r, "stack", string(debug.Stack()))
+			buf, err = nil, errClose
+		}
+	}()
+	return p.finish(c, out)
+}
+
+// busy reports whether parked answers are still to be written. Only the reader goroutine may rely on "false".
+func (c *conn) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting > 0
+}
+
+func (c *conn) awaitDrained() {
+	c.mu.Lock()
+	for c.waiting > 0 {
+		c.drained.Wait()
+	}
+	c.mu.Unlock()
+}
+
+func (c *conn) cancel() { c.doneOnce.Do(func() { close(c.done) }) }
+
+// drain lets the request in flight finish and ends the connection after it.
+func (c *conn) drain() { c.nc.SetReadDeadline(time.Unix(1, 0)) }

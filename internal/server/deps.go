@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/batch"
+	"github.com/barnabas-mq/barnabas/internal/config"
+	"github.com/barnabas-mq/barnabas/internal/controller"
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/meta"
+	"github.com/barnabas-mq/barnabas/internal/replica/driver"
+	"github.com/barnabas-mq/barnabas/internal/storage"
+)
+
+// Deps is what the handlers decide with; the broker plugs it in.
+type Deps struct {
+	NodeID kafka.NodeID
+	// Partitions are the ones this node holds.
+	Partitions *driver.Set
+	Cluster    Cluster
+	// Config is the configuration in force, with dynamic settings applied.
+	Config func() *config.Config
+	// LogDirs describes the log directories and the logs in them.
+	LogDirs func() []storage.DirInfo
+	// NewChecker makes a checker of batches; each connection that produces has one.
+	NewChecker func() *batch.Checker
+	Metrics    Metrics
+	Now        func() time.Time
+}
+
+// Cluster is the metadata and whoever may change it.
+type Cluster interface {
+	Image() *meta.Image
+	// NextProducerID hands out an id that was never handed out before.
+	NextProducerID(ctx context.Context) (int64, error)
+	// EnsureTopic creates a topic with default settings if it does not exist.
+	EnsureTopic(ctx context.Context, name string) controller.TopicResult
+	CreateTopics(ctx context.Context, req controller.CreateTopicsRequest) []controller.TopicResult
+	DeleteTopics(ctx context.Context, refs []controller.TopicRef) []controller.DeleteTopicResult
+	CreatePartitions(ctx context.Context, req controller.CreatePartitionsRequest) []controller.TopicResult
+	AlterConfigs(ctx context.Context, req controller.AlterConfigsRequest) []controller.AlterResult
+	IncrementalAlterConfigs(ctx context.Context, req controller.AlterConfigsRequest) []controller.AlterResult
+}
+
+// Metrics is what the server counts. Every method is called on hot paths and must not allocate.
+type Metrics interface {
+	ConnectionOpened()
+	ConnectionClosed()
+	ConnectionRefused()
+	InvalidRequest()
+	// Request counts an answered request with its time from being read to being answered, and its sizes in bytes.
+	Request(key int16, took time.Duration, in, out int)
+	// Error counts an error code inside an answer.
+	Error(key int16, code kafka.ErrorCode)
+	BytesOut(n int)
+	Produced(topic string, bytes, records int)
+	Fetched(topic string, bytes int)
+}

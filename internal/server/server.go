@@ -1,0 +1,196 @@
+// Package server is the shell between sockets and everything that answers requests: connections, their order and their limits,
+// and one numbered file per API key.
+//
+// A request is decoded, handed to its handler, and answered in the order it came. Handlers hold no state of their own: what they
+// decide with is behind the small interfaces of deps.go, which the broker plugs in. Start reading at conn.go.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config bounds what clients may ask of one broker. Names in brackets are Kafka's properties.
+type Config struct {
+	// RequestMaxBytes is the largest request [socket.request.max.bytes].
+	RequestMaxBytes int
+	// RequestMemoryBytes bounds the memory of all requests that are being read or handled [queued.max.request.bytes].
+	RequestMemoryBytes int64
+	// RequestReadTimeout is how long the rest of a request may take once its size has arrived.
+	RequestReadTimeout time.Duration
+	// IdleTimeout closes connections without traffic [connections.max.idle.ms].
+	IdleTimeout time.Duration
+	// WriteTimeout closes a connection whose client does not take its answer [connection.write.timeout.ms].
+	WriteTimeout time.Duration
+	// MaxConnections and MaxConnectionsPerIP bound connections [max.connections, max.connections.per.ip]; PerIPOverride names
+	// addresses with a bound of their own [max.connections.per.ip.overrides].
+	MaxConnections, MaxConnectionsPerIP int
+	PerIPOverride                       map[string]int
+	// FetchMaxBytes caps one Fetch answer [fetch.max.bytes].
+	FetchMaxBytes int32
+	// FetchSessionSlots is how many fetch sessions are remembered [max.incremental.fetch.session.cache.slots].
+	FetchSessionSlots int
+	// PartitionRequestLimit caps a page of DescribeTopicPartitions [max.request.partition.size.limit].
+	PartitionRequestLimit int32
+	// SendBufferBytes and ReceiveBufferBytes are socket options, -1 leaves the system's [socket.*.buffer.bytes].
+	SendBufferBytes, ReceiveBufferBytes int
+}
+
+// Server answers Kafka requests on any number of listeners.
+type Server struct {
+	cfg  Config
+	deps Deps
+	log  *slog.Logger
+
+	memory   *budget
+	sessions *sessionCache
+	// closing ends parked requests; drained is closed connections' wait.
+	closing   context.Context
+	stop      context.CancelFunc
+	draining  atomic.Bool
+	mu        sync.Mutex
+	listeners []net.Listener
+	conns     map[*conn]struct{}
+	perIP     map[string]int
+	wg        sync.WaitGroup
+}
+
+// New makes a server; Serve starts it on a listener.
+func New(cfg Config, deps Deps, log *slog.Logger) *Server {
+	ctx, stop := context.WithCancel(context.Background())
+	return &Server{
+		cfg: cfg, deps: deps, log: log,
+		memory:   newBudget(cfg.RequestMemoryBytes),
+		sessions: newSessionCache(cfg.FetchSessionSlots, deps.Now),
+		closing:  ctx, stop: stop,
+		conns: map[*conn]struct{}{}, perIP: map[string]int{},
+	}
+}
+
+// Serve accepts connections on l until Close. listener is the name clients' endpoints are advertised under.
+func (s *Server) Serve(l net.Listener, listener string) {
+	s.mu.Lock()
+	if s.draining.Load() {
+		s.mu.Unlock()
+		l.Close()
+		return
+	}
+	s.listeners = append(s.listeners, l)
+	s.wg.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.wg.Done()
+		s.accept(l, listener)
+	}()
+}
+
+func (s *Server) accept(l net.Listener, listener string) {
+	backoff := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if s.draining.Load() || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// Out of descriptors, most likely: wait for some to come back instead of spinning.
+			backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
+			s.log.Warn("cannot accept a connection, will try again", "listener", listener, "error", err, "wait", backoff)
+			select {
+			case <-time.After(backoff):
+				continue
+			case <-s.closing.Done():
+				return
+			}
+		}
+		backoff = 0
+		c := newConn(s, nc, listener)
+		if err := s.admit(c); err != nil {
+			s.deps.Metrics.ConnectionRefused()
+			s.log.Warn("connection refused", "client", c.remote, "listener", listener, "reason", err)
+			nc.Close()
+			continue
+		}
+		s.deps.Metrics.ConnectionOpened()
+		go func() {
+			defer s.wg.Done()
+			c.serve()
+			s.release(c)
+			s.deps.Metrics.ConnectionClosed()
+		}()
+	}
+}
+
+// admit counts a connection in, or says which limit it breaks.
+func (s *Server) admit(c *conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return errors.New("the broker is shutting down")
+	}
+	if len(s.conns) >= s.cfg.MaxConnections {
+		return fmt.Errorf("max.connections=%d is reached", s.cfg.MaxConnections)
+	}
+	limit := s.cfg.MaxConnectionsPerIP
+	if n, ok := s.cfg.PerIPOverride[c.ip]; ok {
+		limit = n
+	}
+	if s.perIP[c.ip] >= limit {
+		return fmt.Errorf("%s has max.connections.per.ip=%d connections", c.ip, limit)
+	}
+	s.perIP[c.ip]++
+	s.conns[c] = struct{}{}
+	s.wg.Add(1)
+	return nil
+}
+
+func (s *Server) release(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.perIP[c.ip]--; s.perIP[c.ip] == 0 {
+		delete(s.perIP, c.ip)
+	}
+}
+
+// StopAccepting closes the listeners; open connections go on.
+func (s *Server) StopAccepting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining.Store(true)
+	for _, l := range s.listeners {
+		l.Close()
+	}
+}
+
+// Close stops accepting, lets requests in flight finish until ctx ends, and closes every connection. Parked requests are
+// answered at once with what is there.
+func (s *Server) Close(ctx context.Context) {
+	s.StopAccepting()
+	s.stop()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.drain()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	n := len(s.conns)
+	for c := range s.conns {
+		c.nc.Close()
+	}
+	s.mu.Unlock()
+	s.log.Warn("connections were cut at shutdown because their requests did not finish in time", "connections", n)
+	<-done
+}
