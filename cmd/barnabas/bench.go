@@ -110,7 +110,11 @@ func newBenchCommand(a *app) *cobra.Command {
 		Long: `Load a cluster, Barnabas or Apache Kafka alike, and measure throughput, latency, and with --broker-pid the broker's CPU and memory.
 
 The load is made as cheaply as possible, since on one machine it competes with the broker: batches are built once and sent again and
-again as plain Produce requests, and fetched batches are counted by their headers and not decoded. ` + loadgen.PayloadHelp,
+again as plain Produce requests, and fetched batches are counted by their headers and not decoded.
+
+` + loadgen.PayloadHelp,
+		Example: `  barnabas bench produce --record-bytes 1024 --partitions 12
+  barnabas bench latency --rate 1000`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -214,6 +218,7 @@ the partitions out. --record-bytes, if not given, is taken from the first record
 	f.BoolVar(&b.repeat, "repeat", false, "read from the start again and again until --duration or --records end it")
 	f.BoolVar(&b.keep, "keep-topic", true, "the topic is always kept; for symmetry with bench produce")
 	must(f.MarkHidden("keep-topic"))
+	f.Lookup("topic").Usage = "`name` of the topic to read"
 	must(c.RegisterFlagCompletionFunc("topic", func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return a.completeTopics(cmd, nil, begun)
 	}))

@@ -54,8 +54,10 @@ func newConfigCommand(a *app) *cobra.Command {
 		Use:     "config",
 		Aliases: []string{"configs"},
 		Short:   "Show and change settings of topics and brokers",
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  barnabas config describe topic orders --all
+  barnabas config alter topic orders --set retention.ms=3600000`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(newConfigDescribe(a), newConfigAlter(a))
 	return c

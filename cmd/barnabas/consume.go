@@ -39,7 +39,8 @@ Without --to it follows the topics until ctrl-C (or until -n records have come);
 partition as it was at the start. Records come in order within a partition, not across partitions.
 
 --from and --to take ` + positionHelp + `
-Patterns are matched once, at the start. --from defaults to end when following, and to start otherwise. --to is the first offset or time not to be read any more.
+Patterns are matched once, at the start. --from defaults to end when following, and to start otherwise. --to is the first offset or time
+not to be read any more.
 
 ` + recordfmt.Help + `
 

@@ -22,10 +22,11 @@ import (
 
 func newLogCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "log",
-		Short: "Look into the files of a broker, Barnabas or Apache Kafka",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "log",
+		Short:   "Look into the files of a broker, Barnabas or Apache Kafka",
+		Example: `  barnabas log dump barnabas-data/orders-0`,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(newLogDump(a))
 	return c

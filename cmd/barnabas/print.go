@@ -249,9 +249,6 @@ func joinInts(ids []int32) string {
 
 // dropEmptyColumns leaves out columns in which every cell is "-"; those named in keep stay.
 func (t *table) dropEmptyColumns(keep ...string) {
-	if len(t.rows) == 0 {
-		return
-	}
 	for i := len(t.head) - 1; i > 0; i-- {
 		empty := !slices.Contains(keep, t.head[i]) && !slices.ContainsFunc(t.rows, func(r []string) bool { return r[i] != "-" })
 		if empty {

@@ -262,7 +262,7 @@ func (a *app) produce(cmd *cobra.Command, p produceFlags, topic string, files []
 
 	opts := []kgo.Opt{
 		kgo.RequiredAcks(acks), kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(p.linger),
-		kgo.ProducerBatchMaxBytes(p.batchBytes), kgo.RecordDeliveryTimeout(p.timeout), kgo.UnknownTopicRetries(3),
+		kgo.ProducerBatchMaxBytes(p.batchBytes), kgo.UnknownTopicRetries(3),
 		kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
 		kgo.MaxBufferedRecords(100_000), kgo.MaxBufferedBytes(64 << 20),
 	}
@@ -329,8 +329,14 @@ type produceJob struct {
 	topic   string
 	headers [][2]string
 	millis  *int64
-	cl      *kgo.Client
-	report  *produceReport
+
+	// limit bounds how long a record may wait. kgo's own limit counts from the record's timestamp, which may be any time here, so records
+	// carry a context; those of one second share it.
+	limit      context.Context
+	limitUntil time.Time
+	limits     []context.CancelFunc
+	cl         *kgo.Client
+	report     *produceReport
 }
 
 func (j *produceJob) run(ctx context.Context, inputs []input, format *recordfmt.Format) error {
@@ -345,6 +351,11 @@ func (j *produceJob) run(ctx context.Context, inputs []input, format *recordfmt.
 		j.send(ctx, "", 0, recordfmt.Record{}, recordfmt.JSONFields{})
 	}
 	// What was read before a bad line goes out all the same. Ctrl-C stops reading; what is in flight gets its time.
+	defer func() {
+		for _, cancel := range j.limits {
+			cancel()
+		}
+	}()
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.flags.timeout+5*time.Second)
 	defer cancel()
 	flushErr := j.cl.Flush(wait)
@@ -418,7 +429,7 @@ func orStdin(file string) string {
 func where(file string, line int) string { return fmt.Sprintf("%s:%d", orStdin(file), line) }
 
 func (j *produceJob) send(ctx context.Context, file string, line int, in recordfmt.Record, has recordfmt.JSONFields) {
-	r := &kgo.Record{Topic: j.topic, Key: in.Key, Value: in.Value, Context: context.WithoutCancel(ctx)}
+	r := &kgo.Record{Topic: j.topic, Key: in.Key, Value: in.Value}
 	if r.Key == nil && j.flags.key != "" {
 		r.Key = []byte(j.flags.key)
 	}
@@ -441,10 +452,11 @@ func (j *produceJob) send(ctx context.Context, file string, line int, in recordf
 	if has.Partition {
 		r.Partition = in.Partition
 	}
+	j.report.begin()
+	r.Context = j.deadline(ctx)
 	if r.Partition >= 0 {
 		r.Context = context.WithValue(r.Context, partitionWanted{}, true)
 	}
-	j.report.begin()
 	j.cl.Produce(ctx, r, func(r *kgo.Record, err error) {
 		if err != nil {
 			j.report.fail(file, line, r, err)
@@ -452,6 +464,20 @@ func (j *produceJob) send(ctx context.Context, file string, line int, in recordf
 		}
 		j.report.ok(r)
 	})
+}
+
+// deadline is the context of a record sent now. It outlives ctrl-C, which stops reading and lets what is in flight arrive.
+func (j *produceJob) deadline(ctx context.Context) context.Context {
+	if now := time.Now(); now.After(j.limitUntil) {
+		var cancel context.CancelFunc
+		j.limit, cancel = context.WithTimeout(context.WithoutCancel(ctx), j.flags.timeout+time.Second)
+		if len(j.limits) > int(j.flags.timeout/time.Second)+2 {
+			j.limits = j.limits[1:] // has run out by itself
+		}
+		j.limits = append(j.limits, cancel)
+		j.limitUntil = now.Add(time.Second)
+	}
+	return j.limit
 }
 
 // recordCure is what to do about a record that was refused.
@@ -464,7 +490,7 @@ func (a *app) recordCure(r *kgo.Record, err error) (what, cure string) {
 		return fmt.Sprintf("no partition %d of topic %s", r.Partition, r.Topic), "see them with `barnabas topics describe " + r.Topic + "`"
 	case isUnknownTopic(err):
 		return "no topic " + r.Topic, "create it with `barnabas topics create " + r.Topic + "`, or pass --auto-create"
-	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries):
 		return "not acknowledged in time", "is the cluster healthy? See `barnabas topics describe " + r.Topic + "`; --timeout gives it longer"
 	case strings.Contains(err.Error(), "invalid record partitioning choice"):
 		return fmt.Sprintf("no partition %d of topic %s", r.Partition, r.Topic), "see them with `barnabas topics describe " + r.Topic + "`"

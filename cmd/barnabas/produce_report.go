@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +79,7 @@ func (p *produceReport) fail(file string, line int, r *kgo.Record, err error) {
 	if len(p.result.Errors) < shownErrors {
 		p.result.Errors = append(p.result.Errors, producedError{Input: file, Line: line, err: err, rec: r})
 	}
-	if isUnknownTopic(err) || errors.Is(err, kgo.ErrRecordTimeout) || errors.Is(err, kgo.ErrRecordRetries) ||
+	if isUnknownTopic(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrRecordTimeout) || errors.Is(err, kgo.ErrRecordRetries) ||
 		errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
 		p.fatal = true
 	}

@@ -24,10 +24,11 @@ type deletedRow struct {
 
 func newRecordsCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "records",
-		Short: "Delete the oldest records of partitions",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "records",
+		Short:   "Delete the oldest records of partitions",
+		Example: `  barnabas records delete orders --before @-7d`,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(newRecordsDelete(a))
 	return c

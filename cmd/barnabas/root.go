@@ -59,7 +59,7 @@ func isTerminal(stream any) bool {
 // run executes one command line and returns the exit code. Errors are printed here and nowhere else.
 func run(ctx context.Context, a *app, args []string) int {
 	root := newRoot(a)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // never nil, which would mean os.Args
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -96,8 +96,7 @@ Output is a table for people; -o json and -o yaml are for programs and keep thei
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return a.prepare(cmd)
 		},
-		SuggestionsMinimumDistance: 2,
-		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -152,6 +151,9 @@ func (a *app) prepare(cmd *cobra.Command) error {
 			a.bootstrap = strings.Split(v, ",")
 		}
 	}
+	if len(a.bootstrap) == 0 {
+		return usage("--bootstrap is empty", "name a broker, such as --bootstrap "+defaultBootstrap)
+	}
 	for i, b := range a.bootstrap {
 		b = strings.TrimSpace(b)
 		if b == "" {
@@ -184,6 +186,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return need(0, 0, "")(cmd, args)
 	}
 	cure := "see `" + cmd.CommandPath() + " --help`"
+	cmd.SuggestionsMinimumDistance = 2
 	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
 		cure = "did you mean `" + cmd.CommandPath() + " " + s[0] + "`?"
 	}

@@ -28,6 +28,9 @@ func newTopicsCommand(a *app) *cobra.Command {
 
 Where a command takes existing topics, a NAME with *, ? or [a-z] is a shell pattern (quote it), and with --regex every NAME is a
 regular expression that must match the whole name. Patterns pass over internal topics unless --internal is given.`,
+		Example: `  barnabas topics create orders --partitions 6
+  barnabas topics list
+  barnabas topics describe orders`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -267,6 +270,7 @@ func newTopicsDelete(a *app) *cobra.Command {
 					results = append(results, r)
 				}
 			}
+			slices.SortStableFunc(results, func(x, y topicResult) int { return slices.Index(names, x.Topic) - slices.Index(names, y.Topic) })
 			if _, unmatched := p.pick(names, func(string) bool { return false }, true); ifExists && !p.wild() {
 				for _, n := range unmatched {
 					results = append(results, topicResult{Topic: n, Status: "missing"})

@@ -79,7 +79,7 @@ func newTopicsList(a *app) *cobra.Command {
 					for _, r := range rows {
 						t.row(r.Name, r.Partitions, r.ReplicationFactor, orNil(r.UnderReplicated), orNil(r.Offline))
 					}
-					t.dropEmptyColumns()
+					t.dropEmptyColumns("PARTITIONS", "REPLICAS")
 					t.draw(w, a.paint)
 					return
 				}

@@ -9,8 +9,8 @@ import (
 )
 
 // PayloadHelp says how values look.
-const PayloadHelp = `Values are text drawn from --seed in pieces of 32 characters, of which half are new (out of 64 letters) and half repeat an earlier one,
-so that codecs shrink them to about a half; with --incompressible they are random bytes.`
+const PayloadHelp = `Values are text drawn from --seed in pieces of 32 characters, of which half are new (out of 64 letters) and half
+repeat an earlier one, so that codecs shrink them to about a half; with --incompressible they are random bytes.`
 
 // text fills n bytes as PayloadHelp says.
 func text(rng *rand.Rand, n int, incompressible bool) []byte {
