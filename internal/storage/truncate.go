@@ -81,7 +81,7 @@ func (l *Log) truncate(offset int64) error {
 	}
 	// A new segment object for the same file: readers of the old view keep what they had.
 	s := l.segment(keep.base, keep.file)
-	s.createdMs, s.named = keep.createdMs, true
+	s.createdMs, s.named = keep.createdMs, keep.named
 	s.size.Store(size)
 	s.synced = size
 	keep.letGo()
