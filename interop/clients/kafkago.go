@@ -21,16 +21,24 @@ func (KafkaGo) Version(context.Context) (string, error) {
 }
 
 func (KafkaGo) Lacks(f Feature) string {
-	if f == Idempotence {
+	switch f {
+	case Idempotence:
 		return "the library has no idempotent producer"
+	case TellsEmpty:
+		return "the library reads empty keys and values as null"
 	}
 	return groupsLater(f)
+}
+
+// freshTransport has no memory of topics: the library's own one keeps "unknown topic" for its metadata's whole lifetime.
+func freshTransport() *kafka.Transport {
+	return &kafka.Transport{ClientID: "interop", IdleTimeout: time.Second, MetadataTTL: 500 * time.Millisecond}
 }
 
 func (KafkaGo) client(addr string) *kafka.Client {
 	host, port, _ := net.SplitHostPort(addr)
 	n, _ := strconv.Atoi(port)
-	return &kafka.Client{Addr: &net.TCPAddr{IP: net.ParseIP(host), Port: n}, Timeout: 15 * time.Second}
+	return &kafka.Client{Addr: &net.TCPAddr{IP: net.ParseIP(host), Port: n}, Timeout: 15 * time.Second, Transport: freshTransport()}
 }
 
 func (k KafkaGo) CreateTopic(ctx context.Context, addr, topic string, partitions int, configs map[string]string) error {
@@ -93,7 +101,7 @@ func (toPartition) Balance(m kafka.Message, _ ...int) int { return m.WriterData.
 
 func (k KafkaGo) Produce(ctx context.Context, addr string, p Produce) error {
 	codec := map[string]kafka.Compression{"gzip": kafka.Gzip, "snappy": kafka.Snappy, "lz4": kafka.Lz4, "zstd": kafka.Zstd}[p.Codec]
-	w := &kafka.Writer{Addr: kafka.TCP(addr), Topic: p.Topic, Balancer: toPartition{}, RequiredAcks: kafka.RequireAll, Compression: codec,
+	w := &kafka.Writer{Addr: kafka.TCP(addr), Topic: p.Topic, Transport: freshTransport(), Balancer: toPartition{}, RequiredAcks: kafka.RequireAll, Compression: codec,
 		BatchTimeout: 5 * time.Millisecond, BatchBytes: 2 << 20, MaxAttempts: 200, WriteBackoffMin: 20 * time.Millisecond, WriteBackoffMax: 200 * time.Millisecond}
 	defer w.Close()
 	var batch []kafka.Message
