@@ -105,7 +105,19 @@ func TestStaleDecisionsNeverHarm(t *testing.T) {
 			if missing := w.im.Incomplete(); missing != nil {
 				rt.Fatalf("incomplete topics %v", missing)
 			}
+			guards := 0
+			for key := range w.kvs {
+				if strings.HasPrefix(key, "names/") {
+					guards++
+				}
+			}
+			if guards != w.im.NumTopics() {
+				rt.Fatalf("%d names are guarded, there are %d topics", guards, w.im.NumTopics())
+			}
 			for topic := range w.im.Topics() {
+				if guard := string(w.kvs[meta.NameKey(topic.Name)].Value); guard != string(meta.EncodeName(topic.Name, topic.ID)) {
+					rt.Fatalf("the name of %s is guarded by %q", topic.Name, guard)
+				}
 				if old := used[topic.ID]; old != "" && before.TopicByID(topic.ID) == nil {
 					rt.Fatalf("the id of %s came back as %s", old, topic.Name)
 				}
@@ -135,4 +147,70 @@ func TestStaleDecisionsNeverHarm(t *testing.T) {
 			rt.Fatal("nothing was tried")
 		}
 	})
+}
+
+// TestSecondOfTwoDecisionsIsRefused: of two decisions made on one image about the same thing, only one is carried out.
+func TestSecondOfTwoDecisionsIsRefused(t *testing.T) {
+	set := func(r meta.ResourceType, resource, name string) func(*world) meta.Txn {
+		return func(w *world) meta.Txn {
+			_, txn := w.c.IncrementalAlterConfigs(w.im, AlterConfigsRequest{Resources: []AlterResource{{r, resource, []AlterConfig{{Name: name, Value: str("1")}}}}})
+			return txn
+		}
+	}
+	create := func(name string, id byte) func(*world) meta.Txn {
+		return func(w *world) meta.Txn {
+			_, txn := w.c.CreateTopics(w.im, CreateTopicsRequest{Topics: []NewTopic{{Name: name, Partitions: 1, ReplicationFactor: 1, ID: kafka.TopicID{15: id}}}})
+			return txn
+		}
+	}
+	grow := func(w *world) meta.Txn {
+		_, txn := w.c.CreatePartitions(w.im, CreatePartitionsRequest{Topics: []MorePartitions{{Name: "t", Count: 3}}})
+		return txn
+	}
+	remove := func(w *world) meta.Txn {
+		_, txn := w.c.DeleteTopics(w.im, []TopicRef{{Name: str("t")}})
+		return txn
+	}
+	pids := func(w *world) meta.Txn { _, txn := w.c.AllocateProducerIDs(w.im); return txn }
+	register := func(id kafka.NodeID) func(*world) meta.Txn {
+		return func(w *world) meta.Txn {
+			_, txn := w.c.RegisterBroker(w.im, RegisterBrokerRequest{ID: id, NewClusterID: "c"})
+			return txn
+		}
+	}
+	for _, c := range []struct {
+		name          string
+		first, second func(*world) meta.Txn
+	}{
+		{"two topics of one name", create("n", 1), create("n", 2)},
+		{"two topics whose names collide", create("n.n", 1), create("n_n", 2)},
+		{"two topics of one id", create("n", 1), create("m", 1)},
+		{"two settings of a topic", set(topicType, "t", "retention.ms"), set(topicType, "t", "big")},
+		{"a setting of a topic that goes", remove, set(topicType, "t", "big")},
+		{"partitions of a topic that goes", remove, grow},
+		{"a topic that grew is deleted", grow, remove},
+		{"a topic deleted twice", remove, remove},
+		{"a topic grown twice", grow, grow},
+		{"two settings of all brokers", set(brokerType, "", "log.cleaner.threads"), set(brokerType, "", "metric.reporters")},
+		{"two blocks of producer ids", pids, pids},
+		{"a broker registered twice", register(1), register(1)},
+	} {
+		w := newWorld(t, "")
+		w.mustCreate("t", 2, 1)
+		first, second := c.first(w), c.second(w)
+		if len(first.Do) == 0 || len(second.Do) == 0 {
+			t.Fatalf("%s: nothing to write", c.name)
+		}
+		if !w.tryCommit(first) {
+			t.Errorf("%s: the first was refused", c.name)
+		}
+		if w.tryCommit(second) {
+			t.Errorf("%s: the second was carried out, too", c.name)
+		}
+	}
+	w := newWorld(t)
+	a, b := register(1)(w), register(2)(w)
+	if !w.tryCommit(a) || w.tryCommit(b) {
+		t.Error("two first brokers named the cluster")
+	}
 }

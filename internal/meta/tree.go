@@ -21,8 +21,8 @@ const nodeMax = 64
 // edit is an owner's mark; it is compared by address, so it must not be of size zero.
 type edit struct{ _ byte }
 
-// node is a leaf (kids nil: keys[i] -> vals[i]) or an inner node (keys[i] is the smallest key ever below kids[i]; keys[0] is not
-// looked at).
+// node is a leaf (kids nil: keys[i] -> vals[i]) or an inner node: keys[i] separates kids[i-1] from kids[i], no key below kids[i]
+// is smaller. keys[0] is the separator that the parent has for the node; on the left edge it is not looked at.
 type node[K, V any] struct {
 	owner *edit
 	keys  []K
@@ -165,17 +165,10 @@ func (n *node[K, V]) delete(e *edit, cmp func(K, K) int, k K) *node[K, V] {
 		l := max(i-1, 0)
 		a, b := n.kids[l], n.kids[l+1]
 		if len(a.keys)+len(b.keys) <= nodeMax {
-			sep := n.keys[l+1]
 			a = a.own(e)
-			if len(b.keys) > 0 {
-				first := len(a.keys)
-				a.keys = append(a.keys, b.keys...)
-				if a.kids != nil {
-					a.keys[first] = sep // b.keys[0] need not be a lower bound; the separator is
-				}
-				a.vals = append(a.vals, b.vals...)
-				a.kids = append(a.kids, b.kids...)
-			}
+			a.keys = append(a.keys, b.keys...) // of inner nodes, b.keys[0] is the separator that n has for b
+			a.vals = append(a.vals, b.vals...)
+			a.kids = append(a.kids, b.kids...)
 			n.kids[l] = a
 			n.keys = slices.Delete(n.keys, l+1, l+2)
 			n.kids = slices.Delete(n.kids, l+1, l+2)

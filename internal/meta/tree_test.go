@@ -38,7 +38,10 @@ func (t *tree[K, V]) check(fail func(string, ...any)) {
 		if len(nd.keys) != len(nd.kids) || len(nd.vals) != 0 {
 			fail("an inner node of %d keys, %d kids, %d values", len(nd.keys), len(nd.kids), len(nd.vals))
 		}
-		for _, k := range nd.kids {
+		for i, k := range nd.kids {
+			if k.kids != nil && i > 0 && t.cmp(k.keys[0], nd.keys[i]) != 0 {
+				fail("a node begins at %v, its parent says %v", k.keys[0], nd.keys[i])
+			}
 			walk(k, level+1)
 		}
 	}

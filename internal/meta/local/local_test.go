@@ -118,6 +118,24 @@ func TestLeasedKeysDoNotOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// TestLateTimerDoesNotEndAKeptLease: the timer fires, waits for the lock, and a KeepAlive gets there first.
+func TestLateTimerDoesNotEndAKeptLease(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "meta.db"))
+	id, err := s.Grant(t.Context(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.expire(id, s.leases[id])
+	if err := s.KeepAlive(t.Context(), id); err != nil {
+		t.Fatalf("a lease with an hour to go was ended: %v", err)
+	}
+	s.leases[id].end = time.Now()
+	s.expire(id, s.leases[id])
+	if err := s.KeepAlive(t.Context(), id); !errors.Is(err, meta.ErrNoLease) {
+		t.Fatalf("a lease whose time was up lives on: %v", err)
+	}
+}
+
 func TestSecondOpenIsRefusedAndNamesThePath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "meta.db")
 	mustOpen(t, path)
