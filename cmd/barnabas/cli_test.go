@@ -81,7 +81,7 @@ func refused(t *testing.T, code int, addr, stdin string, args []string, say ...s
 	}
 }
 
-func equal(t *testing.T, want, got string) {
+func equal[T any](t *testing.T, want, got T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -95,7 +95,7 @@ func golden(t *testing.T, name, got string) {
 		{`127\.0\.0\.1:\d+`, "HOST:PORT"},
 		{`"port": \d+`, `"port": 0`},
 		{`port: \d+`, `port: 0`},
-		{`[A-Za-z0-9_-]{22}\b`, "TOPIC-ID-OF-22-LETTERS"},
+		{`(\bid"?:?\s+"?)[A-Za-z0-9_-]{22}\b`, "${1}TOPIC-ID-OF-22-LETTERS"},
 	} {
 		got = regexp.MustCompile(h.re).ReplaceAllString(got, h.with)
 	}

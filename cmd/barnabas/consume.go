@@ -301,15 +301,15 @@ func (c *consumer) checkRange(b bounds, offset int64) error {
 	return nil
 }
 
-// quietAfter is how long a bounded read may bring nothing before the remaining partitions are looked at: their last offsets may
-// hold nothing to print (compacted away), and then no record will ever say that the end is reached.
-const quietAfter = 2 * time.Second
+// quiet is how long a bounded read may bring nothing before the remaining partitions are looked at: their last offsets may hold
+// nothing to print (compacted away), and then no record will ever say that the end is reached.
+func (c *consumer) quiet() time.Duration { return 2*c.flags.maxWait + 200*time.Millisecond }
 
 func (c *consumer) loop(ctx context.Context) error {
 	for c.follow || c.open > 0 {
 		pctx, cancel := ctx, context.CancelFunc(func() {})
 		if !c.follow {
-			pctx, cancel = context.WithTimeout(ctx, quietAfter)
+			pctx, cancel = context.WithTimeout(ctx, c.quiet())
 		}
 		fetches := c.cl.PollFetches(pctx)
 		cancel()

@@ -457,7 +457,7 @@ func (j *produceJob) send(ctx context.Context, file string, line int, in recordf
 	if r.Partition >= 0 {
 		r.Context = context.WithValue(r.Context, partitionWanted{}, true)
 	}
-	j.cl.Produce(ctx, r, func(r *kgo.Record, err error) {
+	j.cl.Produce(r.Context, r, func(r *kgo.Record, err error) {
 		if err != nil {
 			j.report.fail(file, line, r, err)
 			return
