@@ -2,8 +2,8 @@
 // stops them in the reverse.
 //
 // Shell: it decides nothing but order. What starts here stops in Close, and nothing else stops it. The order of Start is: listeners
-// (a taken port is found before anything is touched), metadata, logs and their recovery, the controller and with it the partitions,
-// the admin port, and only then clients. Start reading at Start.
+// (a taken port is found before anything is touched), the admin port (so that /readyz can tell what a long recovery is doing), metadata,
+// logs and their recovery, the controller and with it the partitions, and only then clients. Start reading at Start.
 package broker
 
 import (
@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/internal/admin"
 	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/config"
 	"github.com/barnabas-mq/barnabas/internal/controller"
@@ -24,6 +25,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
 	"github.com/barnabas-mq/barnabas/internal/meta/local"
+	"github.com/barnabas-mq/barnabas/internal/metrics"
 	replicadriver "github.com/barnabas-mq/barnabas/internal/replica/driver"
 	"github.com/barnabas-mq/barnabas/internal/server"
 	"github.com/barnabas-mq/barnabas/internal/storage"
@@ -54,6 +56,8 @@ type Broker struct {
 	server  *server.Server
 	bound   []boundListener
 	codecs  *batch.Codecs
+	metrics *metrics.Metrics
+	admin   *admin.Server
 	ready   atomic.Bool
 	// temporary is the directory that --ephemeral made, removed by Close.
 	temporary string
@@ -68,8 +72,9 @@ func Start(ctx context.Context, o Options) (b *Broker, err error) {
 	if o.Listen == nil {
 		o.Listen = net.Listen
 	}
-	b = &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: vfs.OS(), codecs: batch.NewCodecs(batch.Limits{})}
+	b = &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: vfs.OS(), codecs: batch.NewCodecs(batchLimits(&o.Config.Broker.Network))}
 	b.config.Store(o.Config)
+	b.metrics = b.newMetrics(o.Version)
 	defer func() {
 		if err != nil {
 			b.stop(context.WithoutCancel(ctx))
@@ -82,6 +87,9 @@ func Start(ctx context.Context, o Options) (b *Broker, err error) {
 		return nil, err
 	}
 	if err := b.bind(o.Listen); err != nil {
+		return nil, err
+	}
+	if err := b.openAdmin(ctx); err != nil {
 		return nil, err
 	}
 	if err := b.openMetadata(ctx, dirs, metaDir); err != nil {
@@ -101,7 +109,7 @@ func Start(ctx context.Context, o Options) (b *Broker, err error) {
 	b.server = server.New(b.serverConfig(), server.Deps{
 		NodeID: b.node, Partitions: b.parts, Cluster: b.control, Config: b.config.Load,
 		LogDirs: b.store.Dirs, NewChecker: func() *batch.Checker { return batch.NewChecker(b.codecs) },
-		Metrics: noMetrics{}, Now: time.Now,
+		Metrics: b.metrics.Server(b.listenerNames()), Now: time.Now,
 	}, b.log)
 	b.onClose(func(ctx context.Context) error { b.server.Close(ctx); return nil })
 	for _, l := range b.bound {
@@ -110,7 +118,7 @@ func Start(ctx context.Context, o Options) (b *Broker, err error) {
 	}
 	b.ready.Store(true)
 	b.log.Info("broker started", "version", o.Version, "node", b.node, "cluster", b.control.Image().ClusterID(),
-		"partitions", b.parts.Len(), "took", time.Since(began).Round(time.Millisecond))
+		"partitions", len(b.parts.All()), "took", time.Since(began).Round(time.Millisecond))
 	return b, nil
 }
 
@@ -140,6 +148,10 @@ func (b *Broker) stop(ctx context.Context) error {
 	b.closers = nil
 	for _, l := range b.bound {
 		l.Close()
+	}
+	if b.admin != nil {
+		errs = append(errs, b.admin.Close(ctx))
+		b.admin = nil
 	}
 	if b.temporary != "" {
 		errs = append(errs, os.RemoveAll(b.temporary))

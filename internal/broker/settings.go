@@ -77,8 +77,14 @@ func (b *Broker) storageConfig(dirs []string) storage.Config {
 		CleanerDisable:        !c.Cleaner.Enabled, CleanerThreads: int(c.Cleaner.Threads),
 		CleanerDedupeBytes: int64(float64(c.Cleaner.DedupeBufferBytes) / float64(max(1, c.Cleaner.Threads))),
 		CleanerBackoff:     c.Cleaner.Backoff, CleanerIOBytesPerSecond: finite(c.Cleaner.IOBytesPerSecond),
+		FlushInterval: c.Log.FlushInterval, IndexCacheBytes: c.Log.IndexCacheBytes,
 		OpenFilesMax: int(c.Network.OpenFilesMax), ReservedBytes: c.ReservedBytes, RecoveryThreads: int(c.Log.RecoveryThreadsPerDir),
 	}
+}
+
+// batchLimits bound what decompressing one batch may hold.
+func batchLimits(n *config.Network) batch.Limits {
+	return batch.Limits{RecordBytes: int(n.DecompressionRecordMax), BatchBytes: n.DecompressionBatchMax, WindowBytes: int(n.DecompressionWindowMax)}
 }
 
 // finite is a rate as a whole number; Kafka writes "no limit" as the largest double, storage as 0.
@@ -91,16 +97,20 @@ func finite(rate float64) int64 {
 
 func (b *Broker) serverConfig() server.Config {
 	n := &b.static.Broker.Network
-	cfg := server.Config{
-		RequestMaxBytes: int(n.RequestMaxBytes), RequestMemoryBytes: n.QueuedBytesMax, RequestReadTimeout: requestReadTimeout,
-		IdleTimeout: n.IdleMax, WriteTimeout: n.WriteTimeout, MaxConnections: int(n.ConnectionsMax), MaxConnectionsPerIP: int(n.ConnectionsMaxPerIP),
-		PerIPOverride: map[string]int{}, FetchMaxBytes: n.FetchMaxBytes, FetchSessionSlots: int(n.FetchSessionSlots),
+	return server.Config{
+		RequestMaxBytes: int(n.RequestMaxBytes), RequestMemoryBytes: unbounded(n.QueuedBytesMax), RequestReadTimeout: requestReadTimeout,
+		IdleTimeout: n.IdleMax, WriteTimeout: n.WriteTimeout,
+		FetchMaxBytes: n.FetchMaxBytes, FetchSessionSlots: int(n.FetchSessionSlots),
 		PartitionRequestLimit: n.RequestPartitionsMax, SendBufferBytes: int(n.SendBufferBytes), ReceiveBufferBytes: int(n.ReceiveBufferBytes),
 	}
-	for _, o := range n.ConnectionsPerIPOverrides {
-		cfg.PerIPOverride[o.Host] = int(o.Count)
+}
+
+// unbounded writes Kafka's -1 as the largest number.
+func unbounded(n int64) int64 {
+	if n < 0 {
+		return math.MaxInt64
 	}
-	return cfg
+	return n
 }
 
 // requestReadTimeout is how long the rest of a request may take to arrive once its first byte has: enough for 100 MiB over a slow line.

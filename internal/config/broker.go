@@ -53,8 +53,10 @@ type Network struct {
 	ConnectionCreationRate    int32         `config:"max.connection.creation.rate"`
 	IdleMax                   time.Duration `config:"connections.max.idle.ms"`
 	WriteTimeout              time.Duration `config:"connection.write.timeout.ms"`
-	QueuedRequestsMax         int32         `config:"queued.max.requests"`
 	QueuedBytesMax            int64         `config:"queued.max.request.bytes"`
+	DecompressionWindowMax    int32         `config:"decompression.window.max.bytes"`
+	DecompressionRecordMax    int32         `config:"decompression.record.max.bytes"`
+	DecompressionBatchMax     int64         `config:"decompression.batch.max.bytes"`
 	DecompressionMemoryMax    int64         `config:"decompression.memory.max.bytes"`
 	OpenFilesMax              int32         `config:"open.files.max"`
 	FetchMaxBytes             int32         `config:"fetch.max.bytes"`

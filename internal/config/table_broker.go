@@ -65,10 +65,13 @@ var networkRows = []Definition{
 	d("connections.max.idle.ms", Long, "600000", Medium, "A connection without a request for so long is closed; -1 never. A request that waits counts as activity.").atLeast(-1),
 	d("connection.write.timeout.ms", Long, "60000", Medium, "A client that takes no byte of its answer for so long is disconnected, so that it cannot pin files and memory.").ours().atLeast(1),
 	d("connection.failed.authentication.delay.ms", Int, "100", Low, "How long the broker waits before it closes a connection that failed to authenticate.").atLeast(0).noEffect(noSecurity),
-	d("queued.max.requests", Int, "500", High, "How many requests may be worked on at the same time; connections with more to say wait in their socket buffers. Requests that only wait do not count.").atLeast(1),
+	d("queued.max.requests", Int, "500", High, "How many requests may wait for a thread.").atLeast(1).noEffect("there is no queue between network and request threads: a connection has one request being worked on, max.connections bounds connections, queued.max.request.bytes their memory"),
 	d("queued.max.request.bytes", Long, "268435456", Medium, "How much memory requests may hold that are read but not yet answered; -1 is no bound. While it is used up, no further request is read.").
 		atLeast(1).or(-1).differs("-1", "the memory of the broker has a bound that a setting names"),
 	d("decompression.memory.max.bytes", Long, "134217728", Medium, "How much memory all checks of compressed batches may hold together. A check that would exceed it waits.").ours().atLeast(1048576),
+	d("decompression.window.max.bytes", Int, "33554432", Low, "The most decompressed data one check may have to hold at once: a snappy block, or the window a zstd frame refers back to (levels 20 to 22 ask for 32 to 128 MiB).").ours().atLeast(65536),
+	d("decompression.record.max.bytes", Int, "104857600", Low, "The largest record inside a compressed batch.").ours().atLeast(1024),
+	d("decompression.batch.max.bytes", Long, "1073741824", Low, "How much one batch may decompress to. It bounds the time a batch can take, not memory.").ours().atLeast(1048576),
 	d("open.files.max", Int, "2048", Medium, "How many segment files may be open; the least used are closed above it. Files in use or not yet flushed stay open. The process limit (ulimit -n) must leave room for this and max.connections.").ours().atLeast(64),
 	d("fetch.max.bytes", Int, "57671680", Medium, "The most bytes of one fetch answer, whatever the client asks for. The first batch is sent even when it is larger.").atLeast(1024),
 	d("max.incremental.fetch.session.cache.slots", Int, "1000", Medium, "How many incremental fetch sessions are remembered; fetches beyond it carry all partitions each time.").atLeast(0),
@@ -98,7 +101,7 @@ var logRows = []Definition{
 	d("log.retention.check.interval.ms", Long, "300000", Medium, "How often the broker looks for segments that retention.ms or retention.bytes lets go.").atLeast(1),
 	d("log.initial.task.delay.ms", Long, "30000", Low, "How long after the start the first such look is taken.").atLeast(0).internal().noEffect("the first look is taken after log.retention.check.interval.ms"),
 	d("log.index.cache.bytes", Long, "33554432", Medium, "How much memory the offset and time indexes of closed segments may hold; the least used are read again from disk.").ours().atLeast(1 << 20),
-	d("num.recovery.threads.per.data.dir", Int, "0", High, "How many logs of one directory are opened or recovered at the same time at the start; 0 is twice the number of processors.").atLeast(0).cluster().
+	d("num.recovery.threads.per.data.dir", Int, "0", High, "How many logs of one directory are opened or recovered at the same time at the start; 0 is twice the number of processors.").atLeast(0).
 		differs("2", "opening logs waits for the disk, so it uses what the machine has"),
 	d("replica.high.watermark.checkpoint.interval.ms", Long, "5000", High, "How often the high watermarks are written down."),
 	d("auto.create.topics.enable", Boolean, "true", High, "Whether asking for the metadata of a missing topic creates it."),
@@ -107,24 +110,24 @@ var logRows = []Definition{
 	d("default.replication.factor", Int, "1", Medium, "Replicas of a topic that is created without a number.").atLeast(1),
 	d("create.topic.policy.class.name", Class, null, Low, "A Java class that may refuse topics.").noEffect(noJVM),
 	d("alter.config.policy.class.name", Class, null, Low, "A Java class that may refuse changes of settings.").noEffect(noJVM),
-	d("producer.id.expiration.ms", Int, "86400000", Low, "A partition forgets an idempotent producer that wrote nothing for so long.").atLeast(1).cluster(),
+	d("producer.id.expiration.ms", Int, "86400000", Low, "A partition forgets an idempotent producer that wrote nothing for so long.").atLeast(1),
 	d("producer.id.expiration.check.interval.ms", Int, "600000", Low, "How often that is looked at.").atLeast(1).internal(),
 }
 
 // cleanerRows: compaction apart from what topics can override.
 var cleanerRows = []Definition{
 	d("log.cleaner.enable", Boolean, "true", Medium, "Whether compacted topics are compacted."),
-	d("log.cleaner.threads", Int, "1", Medium, "How many logs are compacted at the same time.").atLeast(0).cluster(),
-	d("log.cleaner.backoff.ms", Long, "15000", Medium, "How long the cleaner rests when there is nothing to compact.").atLeast(0).cluster(),
-	d("log.cleaner.dedupe.buffer.size", Long, "134217728", Medium, "Memory of all cleaners together for the map of keys; it bounds how much one round compacts. It is taken only while compacting.").atLeast(1048576).cluster(),
-	d("log.cleaner.io.buffer.load.factor", Double, "0.9", Medium, "How full the map of keys may get.").cluster().noEffect(cleanerSizes).must("above 0, at most 1", func(s string) string {
+	d("log.cleaner.threads", Int, "1", Medium, "How many logs are compacted at the same time.").atLeast(0),
+	d("log.cleaner.backoff.ms", Long, "15000", Medium, "How long the cleaner rests when there is nothing to compact.").atLeast(0),
+	d("log.cleaner.dedupe.buffer.size", Long, "134217728", Medium, "Memory of all cleaners together for the map of keys; it bounds how much one round compacts. It is taken only while compacting.").atLeast(1048576),
+	d("log.cleaner.io.buffer.load.factor", Double, "0.9", Medium, "How full the map of keys may get.").noEffect(cleanerSizes).must("above 0, at most 1", func(s string) string {
 		if f, _ := parseDouble(s); f <= 0 || f > 1 {
 			return "must be above 0 and at most 1"
 		}
 		return ""
 	}),
-	d("log.cleaner.io.buffer.size", Int, "524288", Medium, "Memory of all cleaners together for reading and writing.").atLeast(0).cluster().noEffect(cleanerSizes),
-	d("log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Medium, "The most bytes a second that cleaners read and write together.").cluster(),
+	d("log.cleaner.io.buffer.size", Int, "524288", Medium, "Memory of all cleaners together for reading and writing.").atLeast(0).noEffect(cleanerSizes),
+	d("log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Medium, "The most bytes a second that cleaners read and write together."),
 }
 
 // topicRows: broker-wide defaults of the topic settings in table_topic.go.

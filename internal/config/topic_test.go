@@ -116,8 +116,8 @@ func TestAlterTopic(t *testing.T) {
 
 func TestAlterBroker(t *testing.T) {
 	c := mustLoad(t, Args{}, "")
-	got, err := c.AlterBroker(false, map[string]string{"log.cleaner.threads": "2"}, []Change{{"log.retention.ms", OpSet, ptr("1000")}, {"log.cleanup.policy", OpAppend, ptr("compact")}})
-	want := map[string]string{"log.cleaner.threads": "2", "log.retention.ms": "1000", "log.cleanup.policy": "delete,compact"}
+	got, err := c.AlterBroker(false, map[string]string{"max.connections.per.ip": "2"}, []Change{{"log.retention.ms", OpSet, ptr("1000")}, {"log.cleanup.policy", OpAppend, ptr("compact")}})
+	want := map[string]string{"max.connections.per.ip": "2", "log.retention.ms": "1000", "log.cleanup.policy": "delete,compact"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v -want +got\n%s", err, diff)
 	}
@@ -189,7 +189,7 @@ func show(e Entry) string {
 func TestDescribe(t *testing.T) {
 	plain := mustLoad(t, Args{}, "")
 	static := mustLoad(t, Args{}, "log.retention.hours=2\nlog.segment.bytes=2000000\nssl.key.password=x\nbroker.rack=r1")
-	dynamic, _ := static.WithDynamic(map[string]string{"log.retention.ms": "5", "log.segment.bytes": "3000000"}, map[string]string{"log.retention.ms": "6", "log.cleaner.threads": "2"})
+	dynamic, _ := static.WithDynamic(map[string]string{"log.retention.ms": "5", "log.segment.bytes": "3000000"}, map[string]string{"log.retention.ms": "6", "max.connections.per.ip": "2"})
 	over := map[string]string{"retention.ms": "9", "message.format.version": "2.8"}
 	topic := func(c *Config, o map[string]string) func(string) []Entry {
 		return func(n string) []Entry { return c.DescribeTopic(o, []string{n}) }
@@ -219,7 +219,7 @@ func TestDescribe(t *testing.T) {
 		{"a broker setting with layers", broker(dynamic), "log.retention.ms", "log.retention.ms=5 2 2:log.retention.ms=5 3:log.retention.ms=6 4:log.retention.hours=2"},
 		{"hours below ms", broker(dynamic), "log.retention.hours", "log.retention.hours=2 4 read-only 4:log.retention.hours=2 5:log.retention.hours=168"},
 		{"a password", broker(static), "ssl.key.password", "ssl.key.password=null 4 read-only sensitive 4:ssl.key.password=null"},
-		{"a default of all brokers", func(n string) []Entry { return dynamic.DescribeBrokerDefault([]string{n}) }, "log.cleaner.threads", "log.cleaner.threads=2 3 3:log.cleaner.threads=2"},
+		{"a default of all brokers", func(n string) []Entry { return dynamic.DescribeBrokerDefault([]string{n}) }, "max.connections.per.ip", "max.connections.per.ip=2 3 3:max.connections.per.ip=2"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var got []string

@@ -201,6 +201,8 @@ func (call *produceCall) detach() {
 
 // finish waits for the acknowledgements and writes the answer.
 func (call *produceCall) finish(c *conn, out []byte) ([]byte, error) {
+	c.srv.waitingProduce.Add(1)
+	defer c.srv.waitingProduce.Add(-1)
 	defer call.recycle()
 	if !call.acknowledged() {
 		for i := range call.awaits {

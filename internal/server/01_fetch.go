@@ -224,6 +224,8 @@ func (f *fetchCall) release() {
 
 // finish waits until there is enough to answer.
 func (f *fetchCall) finish(c *conn, out []byte) ([]byte, error) {
+	c.srv.waitingFetch.Add(1)
+	defer c.srv.waitingFetch.Add(-1)
 	w := driver.NewWaiter()
 	timer := time.NewTimer(f.deadline.Sub(c.srv.deps.Now()))
 	defer timer.Stop()

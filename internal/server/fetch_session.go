@@ -190,11 +190,14 @@ func (c *sessionCache) remove(id int32) {
 	delete(c.byID, id)
 }
 
-// len counts sessions, for metrics.
-func (c *sessionCache) len() int {
+// count is how many sessions there are, and how many partitions they remember.
+func (c *sessionCache) count() (sessions, partitions int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.byID)
+	for _, s := range c.byID { // any order: a sum
+		partitions += s.size
+	}
+	return len(c.byID), partitions
 }
 
 // begin turns a request into the list of partitions to read and the session it belongs to, if any. A code is the answer to the

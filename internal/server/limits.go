@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -12,6 +13,7 @@ import (
 // number of connections.
 type budget struct {
 	limit int64
+	used  atomic.Int64
 	sem   *semaphore.Weighted
 }
 
@@ -39,14 +41,21 @@ func (b *budget) cost(n int, produce bool) int64 {
 
 // take waits for n bytes until ctx ends; give returns them.
 func (b *budget) take(ctx context.Context, n int64) error {
-	if n == 0 || b.sem.TryAcquire(n) {
+	if n == 0 {
 		return nil
 	}
-	return b.sem.Acquire(ctx, n)
+	if !b.sem.TryAcquire(n) {
+		if err := b.sem.Acquire(ctx, n); err != nil {
+			return err
+		}
+	}
+	b.used.Add(n)
+	return nil
 }
 
 func (b *budget) give(n int64) {
 	if n > 0 {
+		b.used.Add(-n)
 		b.sem.Release(n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -28,10 +29,6 @@ type Config struct {
 	IdleTimeout time.Duration
 	// WriteTimeout closes a connection whose client does not take its answer [connection.write.timeout.ms].
 	WriteTimeout time.Duration
-	// MaxConnections and MaxConnectionsPerIP bound connections [max.connections, max.connections.per.ip]; PerIPOverride names
-	// addresses with a bound of their own [max.connections.per.ip.overrides].
-	MaxConnections, MaxConnectionsPerIP int
-	PerIPOverride                       map[string]int
 	// FetchMaxBytes caps one Fetch answer [fetch.max.bytes].
 	FetchMaxBytes int32
 	// FetchSessionSlots is how many fetch sessions are remembered [max.incremental.fetch.session.cache.slots].
@@ -58,7 +55,11 @@ type Server struct {
 	listeners []net.Listener
 	conns     map[*conn]struct{}
 	perIP     map[string]int
-	wg        sync.WaitGroup
+	// nextAccept is when max.connection.creation.rate allows the next connection.
+	nextAccept time.Time
+	// waitingProduce and waitingFetch count parked answers.
+	waitingProduce, waitingFetch atomic.Int64
+	wg                           sync.WaitGroup
 }
 
 // New makes a server; Serve starts it on a listener.
@@ -109,6 +110,10 @@ func (s *Server) accept(l net.Listener, listener string) {
 			}
 		}
 		backoff = 0
+		if !s.pace() {
+			nc.Close()
+			return
+		}
 		c := newConn(s, nc, listener)
 		if err := s.admit(c); err != nil {
 			s.deps.Metrics.ConnectionRefused()
@@ -126,6 +131,31 @@ func (s *Server) accept(l net.Listener, listener string) {
 	}
 }
 
+// pace waits until max.connection.creation.rate allows one more connection. It returns false when the server closes meanwhile.
+func (s *Server) pace() bool {
+	rate := s.deps.Config().Broker.Network.ConnectionCreationRate
+	if rate <= 0 || rate == math.MaxInt32 {
+		return true
+	}
+	s.mu.Lock()
+	now := time.Now()
+	if s.nextAccept.Before(now) {
+		s.nextAccept = now
+	}
+	wait := s.nextAccept.Sub(now)
+	s.nextAccept = s.nextAccept.Add(time.Second / time.Duration(rate))
+	s.mu.Unlock()
+	if wait == 0 {
+		return true
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-s.closing.Done():
+		return false
+	}
+}
+
 // admit counts a connection in, or says which limit it breaks.
 func (s *Server) admit(c *conn) error {
 	s.mu.Lock()
@@ -133,12 +163,16 @@ func (s *Server) admit(c *conn) error {
 	if s.draining.Load() {
 		return errors.New("the broker is shutting down")
 	}
-	if len(s.conns) >= s.cfg.MaxConnections {
-		return fmt.Errorf("max.connections=%d is reached", s.cfg.MaxConnections)
+	// The bounds can change while the broker runs; connections that are there already stay.
+	n := &s.deps.Config().Broker.Network
+	if len(s.conns) >= int(n.ConnectionsMax) {
+		return fmt.Errorf("max.connections=%d is reached", n.ConnectionsMax)
 	}
-	limit := s.cfg.MaxConnectionsPerIP
-	if n, ok := s.cfg.PerIPOverride[c.ip]; ok {
-		limit = n
+	limit := int(n.ConnectionsMaxPerIP)
+	for _, o := range n.ConnectionsPerIPOverrides {
+		if o.Host == c.ip {
+			limit = int(o.Count)
+		}
 	}
 	if s.perIP[c.ip] >= limit {
 		return fmt.Errorf("%s has max.connections.per.ip=%d connections", c.ip, limit)
@@ -193,4 +227,19 @@ func (s *Server) Close(ctx context.Context) {
 	s.mu.Unlock()
 	s.log.Warn("connections were cut at shutdown because their requests did not finish in time", "connections", n)
 	<-done
+}
+
+// State is what a server is doing right now.
+type State struct {
+	FetchSessions, FetchSessionPartitions int
+	// WaitingProduce and WaitingFetch count parked answers.
+	WaitingProduce, WaitingFetch        int
+	RequestMemoryUsed, RequestMemoryMax int64
+}
+
+// State reads it, for metrics.
+func (s *Server) State() State {
+	st := State{WaitingProduce: int(s.waitingProduce.Load()), WaitingFetch: int(s.waitingFetch.Load()), RequestMemoryUsed: s.memory.used.Load(), RequestMemoryMax: s.memory.limit}
+	st.FetchSessions, st.FetchSessionPartitions = s.sessions.count()
+	return st
 }

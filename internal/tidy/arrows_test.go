@@ -40,8 +40,11 @@ var arrows = map[string][]string{
 		"internal/controller", "internal/controller/driver", "internal/meta", "internal/meta/local", "internal/meta/memory", "internal/config",
 		"internal/metrics", "internal/admin"},
 
+	"internal/loadgen": {"internal/batch"},
+	"internal/testkit": {"internal/broker", "internal/config", "internal/batch"},
+
 	"barnabastest": {"internal/broker", "internal/config"},
-	"cmd/barnabas": {"internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/cli", "internal/wire"},
+	"cmd/barnabas": {"internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen"},
 }
 
 // open packages may be imported by every internal package and by commands.

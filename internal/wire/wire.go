@@ -18,7 +18,9 @@ type FrameError struct {
 
 func (e *FrameError) Error() string { return e.Reason }
 
-func badFrame(format string, args ...any) error { return &FrameError{Reason: fmt.Sprintf(format, args...)} }
+func badFrame(format string, args ...any) error {
+	return &FrameError{Reason: fmt.Sprintf(format, args...)}
+}
 
 // FrameSize reads the four bytes before each message and checks them against limit (socket.request.max.bytes).
 func FrameSize(prefix [4]byte, limit int) (int, error) {

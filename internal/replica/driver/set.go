@@ -207,17 +207,17 @@ func (s *Set) Offline(dir string) {
 	}
 }
 
-// Len counts the partitions served.
-func (s *Set) Len() int {
+// All lists the partitions served, in no particular order.
+func (s *Set) All() []*Partition {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	n := 0
-	for _, t := range s.topics {
+	var out []*Partition
+	for _, t := range s.topics { // any order: as the doc says
 		for _, p := range t.parts {
 			if p != nil {
-				n++
+				out = append(out, p)
 			}
 		}
 	}
-	return n
+	return out
 }
