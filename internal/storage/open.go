@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -326,7 +327,11 @@ func (l *Log) dropBelow(segs []*segment, start int64) ([]*segment, error) {
 		n++
 	}
 	for ; n > 0; n-- {
-		if _, there := slices.BinarySearch(l.snapshots, segs[n].base); there {
+		ok, err := l.settleSnapshot(segs[n].base)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			break
 		}
 	}
@@ -336,6 +341,38 @@ func (l *Log) dropBelow(segs []*segment, start int64) ([]*segment, error) {
 		}
 	}
 	return segs[n:], nil
+}
+
+// settleSnapshot tells whether there is a whole snapshot at off, and makes it durable: the process that wrote it may have been killed
+// before it could, and what it stands for is about to be removed.
+func (l *Log) settleSnapshot(off int64) (ok bool, err error) {
+	if _, there := slices.BinarySearch(l.snapshots, off); !there {
+		return false, nil
+	}
+	name := path.Join(l.path, segmentName(off, snapshotSuffix))
+	b, err := readSmall(l.store.fs, name, maxSnapshot)
+	if err == nil {
+		_, err = decodeSnapshot(name, b)
+	}
+	var bad *FormatError
+	if errors.As(err, &bad) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	f, err := l.store.fs.Open(name)
+	if err != nil {
+		return false, err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = l.store.fs.SyncDir(l.path)
+	}
+	return err == nil, err
 }
 
 // removeFiles unlinks a segment's files; the .log goes last, so that what is left of an interrupted removal is still a segment.
