@@ -65,20 +65,19 @@ type Broker struct {
 }
 
 // Start starts a broker or says why it cannot be. ctx bounds the start only.
-func Start(ctx context.Context, o Options) (b *Broker, err error) {
+func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Listen == nil {
 		o.Listen = net.Listen
 	}
-	b = &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: vfs.OS(), codecs: batch.NewCodecs(batchLimits(&o.Config.Broker.Network))}
+	b := &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: vfs.OS(), codecs: batch.NewCodecs(batchLimits(&o.Config.Broker.Network))}
 	b.config.Store(o.Config)
 	b.metrics = b.newMetrics(o.Version)
 	defer func() {
 		if err != nil {
-			b.stop(context.WithoutCancel(ctx))
-			b = nil
+			b.stop(context.WithoutCancel(ctx)) // err says why the start failed; what follows from it adds nothing
 		}
 	}()
 	began := time.Now()
