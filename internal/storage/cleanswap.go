@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"path"
@@ -20,6 +21,69 @@ import (
 // Open goes on from 3 when it finds a .swap: removing what the new segment covers and renaming may both be done twice.
 
 var companionSuffixes = []string{indexSuffix, timeIndexSuffix, txnIndexSuffix}
+
+// swap puts a finished .cleaned segment in the place of the group it was made from. put is false when nothing was changed: the log was
+// truncated or deleted meanwhile. A failure halfway takes the directory offline, and the next start settles it.
+func (l *Log) swap(group []*segment, out *cleaned, aborts int64) (put bool, err error) {
+	fsys := l.store.fs
+	l.sealMu.Lock()
+	defer l.sealMu.Unlock()
+	if l.usable() != nil || l.cleaning.aborts.Load() != aborts {
+		return false, errAborted
+	}
+	v := l.view.Load()
+	at := slices.Index(v.segments, group[0])
+	if at < 0 || at+len(group) >= len(v.segments) || !slices.Equal(v.segments[at:at+len(group)], group) {
+		return false, errAborted // retention took some
+	}
+	fail := func(err error) (bool, error) {
+		return true, l.dir.fail(fmt.Sprintf("swapping in a compacted segment of %v", l.tp), err)
+	}
+	name := func(suffix string) string { return path.Join(l.path, segmentName(out.base, suffix)) }
+	for _, suffix := range companionSuffixes {
+		if err := fsys.Rename(name(suffix+cleanedSuffix), name(suffix+swapSuffix)); err != nil {
+			return fail(err)
+		}
+	}
+	if err := fsys.Rename(name(logSuffix+cleanedSuffix), name(logSuffix+swapSuffix)); err != nil {
+		return fail(err)
+	}
+	if err := fsys.SyncDir(l.path); err != nil {
+		return fail(err)
+	}
+	s := l.segment(out.base, l.store.files.handle(name(logSuffix+swapSuffix)))
+	s.createdMs = group[len(group)-1].createdMs
+	s.size.Store(out.size)
+	s.synced, s.named = out.size, true
+	s.idx.Store(out.idx)
+	s.sealed.Store(true)
+	l.mu.Lock()
+	v = l.view.Load() // a roll may have added segments behind the group
+	l.view.Store(&view{segments: slices.Concat(v.segments[:at:at], []*segment{s}, v.segments[at+len(group):])})
+	l.mu.Unlock()
+	for _, old := range group {
+		if err := l.discardSegment(old); err != nil {
+			return fail(err)
+		}
+	}
+	// The old ones are gone for good before the new one bears its name: after a power cut both would be in the log.
+	if err := fsys.SyncDir(l.path); err != nil {
+		return fail(err)
+	}
+	for _, suffix := range companionSuffixes {
+		if err := fsys.Rename(name(suffix+swapSuffix), name(suffix)); err != nil {
+			return fail(err)
+		}
+	}
+	if err := s.file.rename(name(logSuffix)); err != nil {
+		return fail(err)
+	}
+	if err := fsys.SyncDir(l.path); err != nil {
+		return fail(err)
+	}
+	l.store.indexes.add(s, out.idx) // not before: what is evicted must be found under its final name
+	return true, nil
+}
 
 // finishSwap settles what a compaction left behind.
 func (l *Log) finishSwap(cleaned, swaps []string) error {

@@ -14,7 +14,10 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/vfs"
 )
 
-var tp0 = kafka.TopicPartition{Topic: "orders", Partition: 0}
+var (
+	tp0 = kafka.TopicPartition{Topic: "orders", Partition: 0}
+	tp1 = kafka.TopicPartition{Topic: "orders", Partition: 1}
+)
 
 var topicID = kafka.TopicID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
 

@@ -299,3 +299,10 @@ func (x *segIndex) clean() {
 
 func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
 func be64(b []byte) int64  { return int64(binary.BigEndian.Uint64(b)) }
+
+// nextOffset is the offset after the last batch.
+func (x *segIndex) nextOffset() int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.next
+}

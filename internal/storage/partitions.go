@@ -223,6 +223,7 @@ func (s *Store) DeleteAll(tps []kafka.TopicPartition) error {
 	touched := make(map[*logDir]bool)
 	for _, l := range logs {
 		l.closed.Store(true)
+		l.cleaning.abort()
 		touched[l.dir] = true
 	}
 	for d := range touched { // any order: separate directories

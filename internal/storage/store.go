@@ -289,6 +289,21 @@ func (s *Store) startTasks() {
 	if s.cfg.FlushMode == FlushInterval {
 		every(s.cfg.FlushInterval, s.flushDirty)
 	}
+	if !s.cfg.CleanerDisable {
+		for range s.cfg.CleanerThreads {
+			s.wg.Go(s.runCleaner)
+		}
+	}
+}
+
+// stopping reports whether Close has begun.
+func (s *Store) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 // sweep unlinks deleted files whose time has come, and honours flush.ms.

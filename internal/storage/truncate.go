@@ -112,6 +112,7 @@ func (l *Log) truncated(segments []*segment, end int64) error {
 	l.end.Store(end)
 	l.flushed.Store(min(l.flushed.Load(), end))
 	l.hw.Store(min(l.hw.Load(), end))
+	l.cleaning.truncated(end)
 	if err := l.changeEpochs(func(e []EpochEntry) ([]EpochEntry, bool) { return epochsTruncateEnd(e, end) }); err != nil {
 		return err
 	}
