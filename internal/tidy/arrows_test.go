@@ -43,6 +43,8 @@ var arrows = map[string][]string{
 	"internal/loadgen": {"internal/batch"},
 	"internal/testkit": {"internal/broker", "internal/config", "internal/batch"},
 
+	"docs/examples/roundtrip": {},
+
 	"barnabastest": {"internal/broker", "internal/config"},
 	"cmd/barnabas": {"internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen"},
 }
