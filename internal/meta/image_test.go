@@ -279,7 +279,7 @@ func TestImageAfterChangesEqualsImageOfTheList(t *testing.T) {
 		var shown []string
 		logs := map[string]*Partition{} // what a shell keeps that goes by Changes alone
 		counts := map[kafka.TopicID]int32{}
-		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			rev := s.rev + 1
 			b := Batch{Revision: rev}
 			seen, touched := map[string]bool{}, map[kafka.TopicID]bool{}

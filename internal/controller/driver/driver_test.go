@@ -20,10 +20,13 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/meta/memory"
 )
 
-// rules takes every setting but "bad".
+// rules takes every setting but "bad", and has a bug.
 type rules struct{}
 
 func (rules) ValidateTopic(m map[string]string) (map[string]string, error) {
+	if _, bug := m["bug"]; bug {
+		panic("a bug")
+	}
 	if _, bad := m["bad"]; bad {
 		return nil, errors.New("bad is not a setting")
 	}
@@ -318,6 +321,65 @@ func TestClosedStoreIsAStorageError(t *testing.T) {
 	d := start(t, store, &recorder{})
 	store.Close()
 	want(t, d.CreateTopics(t.Context(), create("x", 1))[0].Result, kafka.KafkaStorageError)
+}
+
+func TestBugInOneRequestHurtsNoOther(t *testing.T) {
+	d := start(t, memory.New(), &recorder{})
+	v := "x"
+	req := create("a", 1)
+	req.Topics[0].Configs = []controller.NewTopicSetting{{Name: "bug", Value: &v}}
+	want(t, d.CreateTopics(t.Context(), req)[0].Result, kafka.UnknownServerError)
+	want(t, d.CreateTopics(t.Context(), create("a", 1))[0].Result, kafka.None)
+}
+
+func TestUnreadableChangeStopsDecidingButNotReading(t *testing.T) {
+	store := memory.New()
+	d := start(t, store, &recorder{})
+	want(t, d.CreateTopics(t.Context(), create("a", 1))[0].Result, kafka.None)
+	if _, err := store.Txn(t.Context(), meta.Txn{Do: []meta.Op{meta.Put("topics/"+d.Image().Topic("a").ID.Hex(), []byte(`{"v":2}`))}}); err != nil {
+		t.Fatal(err)
+	}
+	res := d.CreateTopics(t.Context(), create("b", 1))[0]
+	want(t, res.Result, kafka.KafkaStorageError)
+	if d.Image().Topic("a") == nil {
+		t.Fatal("what was known is gone")
+	}
+	if _, err := Start(t.Context(), Config{Store: store, Settings: controller.DefaultSettings(1), Configs: rules{}}); !errors.As(err, new(*meta.NewerVersionError)) {
+		t.Fatalf("a start on metadata of a newer build: %v", err)
+	}
+}
+
+func TestContradictionIsAnErrorNotALoop(t *testing.T) {
+	store := memory.New()
+	d := start(t, store, &recorder{})
+	if _, err := store.Txn(t.Context(), meta.Txn{Do: []meta.Op{meta.Put(meta.NameKey("ghost"), meta.EncodeName("ghost", kafka.TopicID{1}))}}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, d.CreateTopics(t.Context(), create("ghost", 1))[0].Result, kafka.UnknownServerError)
+	want(t, d.CreateTopics(t.Context(), create("real", 1))[0].Result, kafka.None)
+}
+
+func TestStoreThatLostAPartIsRefused(t *testing.T) {
+	store := memory.New()
+	d := start(t, store, &recorder{})
+	want(t, d.CreateTopics(t.Context(), create("a", 3))[0].Result, kafka.None)
+	id := d.Image().Topic("a").ID
+	d.Close()
+	if _, err := store.Txn(t.Context(), meta.Txn{Do: []meta.Op{meta.Delete(meta.PartitionKey(id, 1))}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(t.Context(), Config{Store: store, Settings: controller.DefaultSettings(1), Configs: rules{}}); err == nil {
+		t.Fatal("a topic without one of its partitions would have been forgotten, and its logs with it")
+	}
+}
+
+func TestFailedOnChangeEndsTheStart(t *testing.T) {
+	gone := errors.New("disk gone")
+	_, err := Start(t.Context(), Config{Store: memory.New(), Settings: controller.DefaultSettings(1), Configs: rules{},
+		OnChange: func(*meta.Image, meta.Changes) error { return gone }})
+	if !errors.Is(err, gone) {
+		t.Fatal(err)
+	}
 }
 
 // gate lets a test hold back what a watcher delivers, so that changes can be compacted away underneath it.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"runtime/debug"
 
 	"github.com/barnabas-mq/barnabas/internal/controller"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
@@ -33,8 +34,8 @@ func (d *Driver) serve(j *job) {
 			return
 		}
 		im := d.image.Load()
-		txn := j.decide(im)
-		if len(txn.Do) == 0 {
+		txn, ok := d.decide(j, im)
+		if !ok || len(txn.Do) == 0 {
 			return
 		}
 		out, err := d.cfg.Store.Txn(j.ctx, txn)
@@ -64,6 +65,18 @@ func (d *Driver) serve(j *job) {
 	}
 }
 
+// decide asks the core. A panic there is a bug that this request uncovered; the core keeps nothing, so it hurts nobody else.
+func (d *Driver) decide(j *job, im *meta.Image) (txn meta.Txn, ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.log.Error("a bug in the controller: a request could not be decided", "panic", r, "stack", string(debug.Stack()))
+			j.failed = failedPlain(kafka.UnknownServerError)
+			txn, ok = meta.Txn{}, false
+		}
+	}()
+	return j.decide(im), true
+}
+
 // advance takes in changes until the image holds revision, and returns what OnChange said of the last of them. It is not ok
 // if the driver ends before that.
 func (d *Driver) advance(revision meta.Revision) (hook error, ok bool) {
@@ -81,9 +94,11 @@ func (d *Driver) advance(revision meta.Revision) (hook error, ok bool) {
 	return hook, true
 }
 
-func timedOut() controller.Result {
-	return controller.Result{Code: kafka.RequestTimedOut, Message: kafka.RequestTimedOut.Message()}
+func failedPlain(code kafka.ErrorCode) controller.Result {
+	return controller.Result{Code: code, Message: code.Message()}
 }
+
+func timedOut() controller.Result { return failedPlain(kafka.RequestTimedOut) }
 
 // submit hands a request to the driver's goroutine and waits for it. failed is not OK when the request as a whole failed.
 func submit[R any](d *Driver, ctx context.Context, decide func(*meta.Image) (R, meta.Txn)) (result R, hook error, failed controller.Result) {
