@@ -30,7 +30,7 @@ func (d *Driver) serve(j *job) {
 			return
 		}
 		if d.failed != nil {
-			j.failed = controller.Result{Code: kafka.KafkaStorageError, Message: "the metadata cannot be changed: " + d.failed.Error()}
+			j.failed = d.whyFailed()
 			return
 		}
 		im := d.image.Load()
@@ -55,7 +55,9 @@ func (d *Driver) serve(j *job) {
 		}
 		hook, ok := d.advance(out.Revision)
 		if !ok {
-			j.failed = controller.Result{Code: kafka.NotController, Message: "the broker stopped following the metadata while the request was under way"}
+			if j.failed = closing(); d.failed != nil {
+				j.failed = d.whyFailed()
+			}
 			return
 		}
 		if out.Committed {
@@ -78,7 +80,7 @@ func (d *Driver) decide(j *job, im *meta.Image) (txn meta.Txn, ok bool) {
 }
 
 // advance takes in changes until the image holds revision, and returns what OnChange said of the last of them. It is not ok
-// if the driver ends before that.
+// if the driver fails or ends before that.
 func (d *Driver) advance(revision meta.Revision) (hook error, ok bool) {
 	for d.image.Load().Revision() < revision {
 		if d.failed != nil {
@@ -100,6 +102,14 @@ func failedPlain(code kafka.ErrorCode) controller.Result {
 
 func timedOut() controller.Result { return failedPlain(kafka.RequestTimedOut) }
 
+func closing() controller.Result {
+	return controller.Result{Code: kafka.NotController, Message: "the broker is shutting down"}
+}
+
+func (d *Driver) whyFailed() controller.Result {
+	return controller.Result{Code: kafka.KafkaStorageError, Message: "the metadata cannot be followed any more: " + d.failed.Error()}
+}
+
 // submit hands a request to the driver's goroutine and waits for it. failed is not OK when the request as a whole failed.
 func submit[R any](d *Driver, ctx context.Context, decide func(*meta.Image) (R, meta.Txn)) (result R, hook error, failed controller.Result) {
 	var r R // the driver's goroutine writes it; read only after done, never when ctx ended first
@@ -108,10 +118,9 @@ func submit[R any](d *Driver, ctx context.Context, decide func(*meta.Image) (R, 
 		r, txn = decide(im)
 		return txn
 	}
-	closing := controller.Result{Code: kafka.NotController, Message: "the broker is shutting down"}
 	select {
 	case <-d.ended: // first, since the queue may still have room
-		return result, nil, closing
+		return result, nil, closing()
 	default:
 	}
 	select {
@@ -119,7 +128,7 @@ func submit[R any](d *Driver, ctx context.Context, decide func(*meta.Image) (R, 
 	case <-ctx.Done():
 		return result, nil, timedOut()
 	case <-d.ended:
-		return result, nil, closing
+		return result, nil, closing()
 	}
 	select {
 	case <-j.done:
@@ -129,7 +138,7 @@ func submit[R any](d *Driver, ctx context.Context, decide func(*meta.Image) (R, 
 		select {
 		case <-j.done: // it was the last one
 		default:
-			return result, nil, closing
+			return result, nil, closing()
 		}
 	}
 	if !j.failed.OK() {
