@@ -40,6 +40,10 @@ type Options struct {
 	Listen func(network, address string) (net.Listener, error)
 	// Version is what the broker calls itself.
 	Version string
+	// FS holds the logs; nil is the operating system's. The metadata is always with the operating system.
+	FS vfs.FS
+	// NoSync leaves out every fsync, for data that need not outlive the machine. Nothing else changes.
+	NoSync bool
 }
 
 // Broker is a running broker.
@@ -49,6 +53,7 @@ type Broker struct {
 	config  atomic.Pointer[config.Config]
 	node    kafka.NodeID
 	fs      vfs.FS
+	noSync  bool
 	meta    meta.Store
 	store   *storage.Store
 	parts   *replicadriver.Set
@@ -72,7 +77,13 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if o.Listen == nil {
 		o.Listen = net.Listen
 	}
-	b := &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: vfs.OS(), codecs: batch.NewCodecs(batchLimits(&o.Config.Broker.Network))}
+	if o.FS == nil {
+		o.FS = vfs.OS()
+	}
+	if o.NoSync {
+		o.FS = noSync{o.FS}
+	}
+	b := &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: o.FS, noSync: o.NoSync, codecs: batch.NewCodecs(batchLimits(&o.Config.Broker.Network))}
 	b.config.Store(o.Config)
 	b.metrics = b.newMetrics(o.Version)
 	defer func() {
@@ -194,7 +205,7 @@ func (b *Broker) openMetadata(ctx context.Context, dirs []string, metaDir string
 	if err := b.fs.MkdirAll(metaDir); err != nil {
 		return fmt.Errorf("make the data directory: %w; choose another with --data-dir", err)
 	}
-	st, err := local.Open(filepath.Join(metaDir, "meta.db"), local.Options{})
+	st, err := local.Open(filepath.Join(metaDir, "meta.db"), local.Options{NoSync: b.noSync})
 	if err != nil {
 		var locked *local.LockedError
 		if errors.As(err, &locked) {
