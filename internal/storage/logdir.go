@@ -324,6 +324,9 @@ func (d *logDir) close(ctx context.Context, logs []*Log) error {
 		err = d.closeLogs(ctx, logs)
 	}
 	if err == nil {
+		err = ctx.Err() // also of a directory without logs: a stop that was cut short is not a clean one
+	}
+	if err == nil {
 		err = errors.Join(d.saveRecoveryPoints(), d.saveLogStarts(), d.saveHighWatermarks(), d.saveCleaner())
 	}
 	if err == nil {
