@@ -1,7 +1,6 @@
 package server
 
 import (
-	"sync"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/batch"
@@ -52,7 +51,7 @@ type produceAwait struct {
 	index  int // in results
 }
 
-var produceCalls = sync.Pool{New: func() any { return &produceCall{waiter: driver.NewWaiter()} }}
+func newProduceCall() any { return &produceCall{waiter: driver.NewWaiter()} }
 
 // adminClient may write to internal topics, as in Kafka: its tools repair them.
 const adminClient = "__admin_client"
@@ -66,7 +65,7 @@ func (c *conn) produce(r *Request) error {
 	}
 	call := c.prd.call
 	if call == nil {
-		call = produceCalls.Get().(*produceCall)
+		call = c.srv.produceCalls.Get().(*produceCall)
 		c.prd.call = call
 	}
 	call.header, call.version, call.start, call.size = r.RequestHeader, r.Version, r.Now, len(r.Body)
@@ -203,7 +202,7 @@ func (call *produceCall) detach() {
 func (call *produceCall) finish(c *conn, out []byte) ([]byte, error) {
 	c.srv.waitingProduce.Add(1)
 	defer c.srv.waitingProduce.Add(-1)
-	defer call.recycle()
+	defer call.recycle(c.srv)
 	if !call.acknowledged() {
 		for i := range call.awaits {
 			call.awaits[i].p.Await(call.awaits[i].offset, call.waiter)
@@ -276,12 +275,12 @@ func (call *produceCall) encode(c *conn, out []byte) ([]byte, error) {
 	return out, nil
 }
 
-func (call *produceCall) recycle() {
+func (call *produceCall) recycle(s *Server) {
 	clear(call.results)
 	clear(call.awaits)
 	select {
 	case <-call.waiter.C:
 	default:
 	}
-	produceCalls.Put(call)
+	s.produceCalls.Put(call)
 }

@@ -59,7 +59,10 @@ type Server struct {
 	nextAccept time.Time
 	// waitingProduce and waitingFetch count parked answers.
 	waitingProduce, waitingFetch atomic.Int64
-	wg                           sync.WaitGroup
+	// produceCalls recycles *produceCall. It is the server's own, since a call holds a channel: one made inside a testing/synctest bubble
+	// may not turn up outside of it.
+	produceCalls sync.Pool
+	wg           sync.WaitGroup
 }
 
 // New makes a server; Serve starts it on a listener.
@@ -71,6 +74,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) *Server {
 		sessions: newSessionCache(cfg.FetchSessionSlots, deps.Now),
 		closing:  ctx, stop: stop,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
+		produceCalls: sync.Pool{New: newProduceCall},
 	}
 }
 
