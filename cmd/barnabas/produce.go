@@ -237,7 +237,7 @@ func (a *app) produce(cmd *cobra.Command, p produceFlags, topic string, files []
 	if _, err := p.open(strings.NewReader(""), format); err != nil {
 		return err
 	}
-	job := &produceJob{app: a, flags: p, topic: topic, report: newProduceReport(topic)}
+	job := &produceJob{app: a, flags: p, topic: topic, report: newProduceReport(topic, p.acks == "0")}
 	if job.headers, err = parsePairs("header", p.headers); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/barnabas-mq/barnabas/internal/batch"
@@ -290,4 +291,53 @@ func TestConsumeEndsBehindCompactedRecords(t *testing.T) {
 		return resp, nil, true
 	})
 	equal(t, "a\nb\n", ok(t, c.ListenAddrs()[0], "", "consume", "t", "--from", "start", "--to", "end", "--fetch-max-wait", "10ms"))
+}
+
+func TestIsolationLevels(t *testing.T) {
+	addr := newCluster(t, kfake.SeedTopics(1, "t"))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.TransactionalID("tx"), kgo.DefaultProduceTopic("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	transaction := func(value string, end kgo.TransactionEndTry) {
+		t.Helper()
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.ProduceSync(t.Context(), kgo.StringRecord(value)).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.EndTransaction(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	transaction("committed", kgo.TryCommit)
+	transaction("aborted", kgo.TryAbort)
+	equal(t, "committed\naborted\n", ok(t, addr, "", "consume", "t", "-e"))
+	equal(t, "committed\n", ok(t, addr, "", "consume", "t", "-e", "--isolation", "read_committed"))
+	// Of an open transaction, a read_committed end is the last stable offset.
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(t.Context(), kgo.StringRecord("open")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "committed\naborted\nopen\n", ok(t, addr, "", "consume", "t", "-e"))
+	equal(t, "committed\n", ok(t, addr, "", "consume", "t", "-e", "--isolation", "read_committed"))
+	for isolation, end := range map[string]int64{"read_uncommitted": 5, "read_committed": 4} {
+		rows := decode[[]offsetRow](t, ok(t, addr, "", "offsets", "t", "--isolation", isolation, "-o", "json"))
+		if *rows[0].End != end {
+			t.Errorf("%s: the end is %d, want %d", isolation, *rows[0].End, end)
+		}
+	}
+}
+
+func TestProduceWithoutAcksKnowsNoOffsets(t *testing.T) {
+	addr := newCluster(t, kfake.SeedTopics(1, "t"))
+	equal(t, "TOPIC  PARTITION  RECORDS  FIRST OFFSET  LAST OFFSET\nt              0        2             -            -\n",
+		ok(t, addr, "a\nb\n", "produce", "t", "--acks", "0"))
 }

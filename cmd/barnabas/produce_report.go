@@ -46,13 +46,14 @@ type produceReport struct {
 	result produceResult
 	parts  map[int32]*producedPartition
 	fatal  bool
+	blind  bool // acks 0: nobody tells the offsets
 }
 
 // shownErrors is how many failures are told one by one.
 const shownErrors = 5
 
-func newProduceReport(topic string) *produceReport {
-	return &produceReport{result: produceResult{Topic: topic, Partitions: []producedPartition{}}, parts: map[int32]*producedPartition{}}
+func newProduceReport(topic string, blind bool) *produceReport {
+	return &produceReport{blind: blind, result: produceResult{Topic: topic, Partitions: []producedPartition{}}, parts: map[int32]*producedPartition{}}
 }
 
 func (p *produceReport) begin()      { p.begun.Add(1) }
@@ -63,13 +64,17 @@ func (p *produceReport) ok(r *kgo.Record) {
 	defer p.mu.Unlock()
 	p.result.Records++
 	p.result.Bytes += int64(len(r.Key) + len(r.Value))
+	at := r.Offset
+	if p.blind {
+		at = -1
+	}
 	pp := p.parts[r.Partition]
 	if pp == nil {
-		pp = &producedPartition{Partition: r.Partition, FirstOffset: r.Offset, LastOffset: r.Offset}
+		pp = &producedPartition{Partition: r.Partition, FirstOffset: at, LastOffset: at}
 		p.parts[r.Partition] = pp
 	}
 	pp.Records++
-	pp.FirstOffset, pp.LastOffset = min(pp.FirstOffset, r.Offset), max(pp.LastOffset, r.Offset)
+	pp.FirstOffset, pp.LastOffset = min(pp.FirstOffset, at), max(pp.LastOffset, at)
 }
 
 func (p *produceReport) fail(file string, line int, r *kgo.Record, err error) {
