@@ -157,6 +157,7 @@ func (l *Log) segmentFor(b batch.Batch, last, nowMs int64) (*segment, *segIndex,
 		return nil, nil, err
 	}
 	s = l.view.Load().last()
+	s.createdMs = nowMs
 	return s, s.idx.Load(), nil
 }
 

@@ -208,15 +208,16 @@ func (s *producers) lastStable(hw int64) int64 {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	stable := hw
 	if len(s.open) > 0 {
-		hw = min(hw, s.open[0].first)
+		stable = min(stable, s.open[0].first)
 	}
 	for i := range s.closing {
-		if t := &s.closing[i]; t.last >= hw {
-			return min(hw, t.first)
+		if t := &s.closing[i]; t.last >= hw { // decided, but the decision is not committed
+			stable = min(stable, t.first)
 		}
 	}
-	return hw
+	return stable
 }
 
 // replicated forgets completed transactions whose markers lie below the high watermark.

@@ -1,0 +1,694 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/barnabas-mq/barnabas/internal/batch"
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/vfs"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	fresh := func(t *testing.T) *vfs.Memory {
+		fsys := vfs.NewMemory()
+		s := openStore(t, testConfig(fsys))
+		newLog(t, s, DefaultLogConfig())
+		closeStore(t, s)
+		return fsys
+	}
+	t.Run("a directory that another process holds, naming the holder", func(t *testing.T) {
+		fsys := fresh(t)
+		lock, err := fsys.Lock("/data/.lock", "pid 4711")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var locked *vfs.LockedError
+		_, err = Open(testConfig(fsys))
+		if !errors.As(err, &locked) || !strings.Contains(err.Error(), "pid 4711") {
+			t.Fatalf("%v", err)
+		}
+		lock.Close()
+		closeStore(t, openStore(t, testConfig(fsys)))
+	})
+	t.Run("a newer format", func(t *testing.T) {
+		fsys := fresh(t)
+		overwrite(t, fsys, "/data/barnabas.format", func([]byte) []byte { return []byte("version=2\n") })
+		var newer *NewerFormatError
+		if _, err := Open(testConfig(fsys)); !errors.As(err, &newer) || newer.Found != 2 || newer.Newest != FormatVersion {
+			t.Fatalf("%v", err)
+		}
+		// Nothing was touched, not even the marker of the clean stop.
+		overwrite(t, fsys, "/data/barnabas.format", func([]byte) []byte { return encodeFormatVersion(1) })
+		s := openStore(t, testConfig(fsys))
+		if !s.Dirs()[0].Clean {
+			t.Error("the refused open took the clean marker away")
+		}
+	})
+	t.Run("another cluster", func(t *testing.T) {
+		cfg := testConfig(fresh(t))
+		cfg.ClusterID = "cluster-2"
+		var wrong *MismatchError
+		if _, err := Open(cfg); !errors.As(err, &wrong) || wrong.Property != "cluster.id" || wrong.Found != "cluster-1" {
+			t.Fatalf("%v", err)
+		}
+	})
+	t.Run("another node", func(t *testing.T) {
+		cfg := testConfig(fresh(t))
+		cfg.NodeID = 2
+		var wrong *MismatchError
+		if _, err := Open(cfg); !errors.As(err, &wrong) || wrong.Property != "node.id" || wrong.Found != "1" {
+			t.Fatalf("%v", err)
+		}
+	})
+	t.Run("a partition in two directories", func(t *testing.T) {
+		fsys := fresh(t)
+		if err := fsys.MkdirAll("/more/orders-0"); err != nil {
+			t.Fatal(err)
+		}
+		cfg := testConfig(fsys)
+		cfg.Dirs = append(cfg.Dirs, "/more")
+		if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "orders-0") {
+			t.Fatalf("%v", err)
+		}
+	})
+	t.Run("settings that cannot work, all at once", func(t *testing.T) {
+		_, err := Open(Config{OpenFilesMax: -1, CleanerDedupeBytes: 1})
+		for _, want := range []string{"log.dirs", "FS is required", "OpenFilesMax", "log.cleaner.dedupe.buffer.size"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not speak of %s", err, want)
+			}
+		}
+	})
+}
+
+func TestEmptyClusterIDIsTakenFromTheDirectory(t *testing.T) {
+	fsys := vfs.NewMemory()
+	closeStore(t, openStore(t, testConfig(fsys)))
+	cfg := testConfig(fsys)
+	cfg.ClusterID = ""
+	s := openStore(t, cfg)
+	if s.ClusterID() != "cluster-1" {
+		t.Errorf("cluster id %q", s.ClusterID())
+	}
+	cfg.FS = vfs.NewMemory()
+	s = openStore(t, cfg)
+	if id, err := kafka.ParseTopicID(s.ClusterID()); err != nil || id.IsZero() {
+		t.Errorf("a new directory got cluster id %q", s.ClusterID())
+	}
+}
+
+func TestCreateSpreadsOverDirectoriesAndDeleteFreesTheName(t *testing.T) {
+	fsys := vfs.NewMemory()
+	cfg := testConfig(fsys)
+	cfg.Dirs = []string{"/a", "/b/deep/er"}
+	s := openStore(t, cfg)
+	var specs []CreateSpec
+	for p := range int32(7) {
+		specs = append(specs, CreateSpec{TP: kafka.TopicPartition{Topic: "t", Partition: p}, ID: topicID, Config: DefaultLogConfig(), LeaderEpoch: 3})
+	}
+	logs, err := s.CreateAll(specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(specs[2].TP, topicID, DefaultLogConfig()); err == nil {
+		t.Error("a partition was created twice")
+	}
+	if _, err := s.Create(kafka.TopicPartition{Topic: "../x"}, topicID, DefaultLogConfig()); err == nil {
+		t.Error("a path was taken for a topic")
+	}
+	for _, d := range s.Dirs() {
+		if n := len(d.Logs); n != 3 && n != 4 {
+			t.Errorf("%s has %d logs", d.Path, n)
+		}
+	}
+	// All of it is durable already.
+	cut := cfg
+	cut.FS = fsys.CrashStrict()
+	after := openStore(t, cut)
+	for i, spec := range specs {
+		l := after.Get(spec.TP)
+		if l == nil || l.TopicID() != topicID || l.LatestEpoch() != 3 || l.Dir() != logs[i].Dir() {
+			t.Fatalf("%v after a power cut: %+v", spec.TP, l)
+		}
+	}
+	// A deleted partition leaves nothing by which a new one of its name could be misjudged.
+	l := logs[0]
+	mustAppend(t, l, simple(t, 1, "a", "b", "c"))
+	l.SetHighWatermark(3)
+	if err := l.AdvanceStart(2); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Checkpoint(), s.CheckpointHighWatermarks()); err != nil {
+		t.Fatal(err)
+	}
+	sl, err := l.Read(2, 100, 3, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(l.TopicPartition()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(l.TopicPartition()); err == nil {
+		t.Error("deleted twice")
+	}
+	if b, err := sl.AppendTo(nil); err != nil || len(b) == 0 {
+		t.Errorf("a read under way: %v", err)
+	}
+	sl.Release()
+	if _, err := l.Read(2, 100, 3, true); !errors.Is(err, ErrClosed) {
+		t.Errorf("read from a deleted log: %v", err)
+	}
+	if _, err := tryAppend(l, simple(t, 1, "d"), Client); !errors.Is(err, ErrClosed) {
+		t.Errorf("append to a deleted log: %v", err)
+	}
+	again, err := s.Create(specs[0].TP, kafka.TopicID{7}, DefaultLogConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, again, simple(t, 1, "new"))
+	cut.FS = fsys.Kill()
+	after = openStore(t, cut)
+	if l := after.Get(specs[0].TP); l.StartOffset() != 0 || l.EndOffset() != 1 || l.TopicID() != (kafka.TopicID{7}) || l.HighWatermarkCheckpoint() != 0 {
+		t.Errorf("the new log: [%d, %d), id %v, high watermark %d", l.StartOffset(), l.EndOffset(), l.TopicID(), l.HighWatermarkCheckpoint())
+	}
+	for _, d := range cut.Dirs {
+		for _, name := range list(t, cut.FS, d) {
+			if strings.HasSuffix(name, deleteFolder) {
+				t.Errorf("%s is left in %s", name, d)
+			}
+		}
+	}
+	closeStore(t, s)
+	if _, err := s.Create(specs[1].TP, topicID, DefaultLogConfig()); !errors.Is(err, ErrClosed) {
+		t.Errorf("create in a closed store: %v", err)
+	}
+}
+
+func TestTruncation(t *testing.T) {
+	fsys := vfs.NewMemory()
+	s := openStore(t, smallSegments(testConfig(fsys)))
+	l, want := segmented(t, s, 60)
+	if err := l.AssignEpoch(4, 120); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, idempotent(t, 7, 0, 0, 2))
+	bases := segmentBases(l)
+	for _, tt := range []struct {
+		name     string
+		to, want int64
+	}{
+		{"beyond the end", 1000, 122},
+		{"a batch of the last segment", 120, 120},
+		{"inside a batch", 113, 112},
+		{"a segment's base", bases[3], bases[3]},
+		{"an older segment", bases[1] + 2, bases[1] + 2},
+	} {
+		if err := l.TruncateTo(tt.to); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if l.EndOffset() != tt.want || l.FlushedOffset() > tt.want {
+			t.Fatalf("%s: the log ends at %d, flushed %d; want %d", tt.name, l.EndOffset(), l.FlushedOffset(), tt.want)
+		}
+		cut := smallSegments(testConfig(fsys.CrashStrict()))
+		after := openStore(t, cut).Get(tp0)
+		if after.EndOffset() > tt.want {
+			t.Fatalf("%s: after a power cut the log ends at %d", tt.name, after.EndOffset())
+		}
+		if tt.want <= 120 {
+			if diff := cmp.Diff(want[:tt.want], readAll(t, l, 0)); diff != "" {
+				t.Fatalf("%s: %s", tt.name, diff)
+			}
+			if l.LatestEpoch() != 0 || len(l.Producers()) != 0 {
+				t.Errorf("%s: epoch %d, producers %v", tt.name, l.LatestEpoch(), l.Producers())
+			}
+		}
+	}
+	if r := mustAppend(t, l, simple(t, 5, "next")); r.BaseOffset != bases[1]+2 {
+		t.Errorf("next offset %d", r.BaseOffset)
+	}
+	if err := l.TruncateFullyAndStartAt(5000); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"now", "after a power cut", "after a clean stop"} {
+		if l.StartOffset() != 5000 || l.EndOffset() != 5000 || l.FlushedOffset() != 5000 || len(l.Epochs()) != 0 {
+			t.Errorf("%s: [%d, %d), flushed %d, epochs %v", how, l.StartOffset(), l.EndOffset(), l.FlushedOffset(), l.Epochs())
+		}
+		if how == "now" {
+			fsys = fsys.CrashStrict()
+		} else {
+			closeStore(t, s)
+		}
+		s = openStore(t, smallSegments(testConfig(fsys)))
+		l = s.Get(tp0)
+	}
+	if r := mustAppend(t, l, simple(t, 5, "fresh")); r.BaseOffset != 5000 {
+		t.Errorf("fresh offset %d", r.BaseOffset)
+	}
+}
+
+func TestReplicatedAppendKeepsOffsetsAndEpochs(t *testing.T) {
+	fsys := vfs.NewMemory()
+	s := openStore(t, testConfig(fsys))
+	l := newLog(t, s, DefaultLogConfig())
+	from := func(offset int64, epoch int32, vs ...string) batch.Batch {
+		b := simple(t, 1, vs...)
+		b.SetBaseOffset(offset)
+		b.SetLeaderEpoch(epoch)
+		return b
+	}
+	for _, b := range []batch.Batch{from(0, 2, "a", "b"), from(5, 2, "f"), from(6, 4, "g"), from(7+math.MaxInt32, 4, "far")} {
+		mustAppendAs(t, l, b, Replication)
+	}
+	if _, err := tryAppend(l, from(6, 4, "again"), Replication); refused(t, err) != kafka.CorruptMessage {
+		t.Errorf("an offset came twice: %v", err)
+	}
+	bad := from(l.EndOffset(), 4, "x")
+	bad[len(bad)-1] ^= 1
+	if _, err := tryAppend(l, bad, Replication); refused(t, err) != kafka.CorruptMessage {
+		t.Errorf("a flipped bit: %v", err)
+	}
+	if diff := cmp.Diff([]EpochEntry{{2, 0}, {4, 6}}, l.Epochs()); diff != "" {
+		t.Error(diff)
+	}
+	want := []string{"0=a", "1=b", "5=f", "6=g", fmt.Sprintf("%d=far", 7+math.MaxInt32)}
+	if diff := cmp.Diff(want, readAll(t, l, 0)); diff != "" {
+		t.Error(diff)
+	}
+	s = openStore(t, testConfig(fsys.Kill()))
+	l = s.Get(tp0)
+	if diff := cmp.Diff(want, readAll(t, l, 0)); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := l.Append(simple(t, 1, "old leader"), AppendOptions{LeaderEpoch: 3}); refused(t, err) != kafka.FencedLeaderEpoch {
+		t.Errorf("an append in an epoch that is over: %v", err)
+	}
+}
+
+func TestAppendRules(t *testing.T) {
+	s := openStore(t, testConfig(vfs.NewMemory()))
+	c := DefaultLogConfig()
+	c.SegmentBytes = 200
+	l := newLog(t, s, c)
+	if _, err := tryAppend(l, simple(t, 1, strings.Repeat("x", 200)), Client); refused(t, err) != kafka.RecordListTooLarge {
+		t.Errorf("a batch larger than a segment: %v", err)
+	}
+	if _, err := tryAppend(l, marker(t, 5, 0, true, 0), Client); refused(t, err) != kafka.InvalidRecord {
+		t.Errorf("a control batch from a client: %v", err)
+	}
+	mustAppend(t, l, transactional(t, 5, 3, 0, "x"))
+	mustAppendAs(t, l, marker(t, 5, 3, true, 7), Coordinator)
+	if _, err := tryAppend(l, marker(t, 5, 2, true, 8), Coordinator); refused(t, err) != kafka.InvalidProducerEpoch {
+		t.Errorf("a marker of an older producer epoch: %v", err)
+	}
+	if _, err := tryAppend(l, marker(t, 5, 3, true, 6), Coordinator); refused(t, err) != kafka.TransactionCoordinatorFenced {
+		t.Errorf("a marker of an older coordinator: %v", err)
+	}
+	mustAppendAs(t, l, marker(t, 5, 4, false, 7), Coordinator) // raises the epoch
+	if _, err := tryAppend(l, transactional(t, 5, 3, 1, "late"), Client); refused(t, err) != kafka.InvalidProducerEpoch {
+		t.Errorf("a late batch of the old epoch: %v", err)
+	}
+	if _, err := tryAppend(l, transactional(t, 5, 4, 1, "gap"), Client); refused(t, err) != kafka.OutOfOrderSequenceNumber {
+		t.Errorf("a new epoch that does not start at 0: %v", err)
+	}
+	mustAppend(t, l, transactional(t, 5, 4, 0, "good"))
+}
+
+func TestRolling(t *testing.T) {
+	const now = 1_700_000_000_000
+	tests := []struct {
+		name   string
+		change func(c *LogConfig)
+		ts     []int64 // one batch each, appended 10 ms apart
+		want   []int64 // bases
+	}{
+		{"by size", func(c *LogConfig) { c.SegmentBytes = 150 }, []int64{1, 2, 3}, []int64{0, 2}},
+		{"by the timestamps of the records", func(c *LogConfig) { c.SegmentMs = 100 }, []int64{1000, 1100, 1101, 1150}, []int64{0, 2}},
+		{"not by timestamps that go back", func(c *LogConfig) { c.SegmentMs = 100 }, []int64{1000, 1, 900}, []int64{0}},
+		{"by the wall clock without timestamps", func(c *LogConfig) { c.SegmentMs = 15 }, []int64{-1, -1, -1, -1}, []int64{0, 2}},
+		{"a compacted log by max.compaction.lag.ms", func(c *LogConfig) { c.CleanupPolicy = Compact; c.MaxCompactionLagMs = 100 }, []int64{1000, 1101}, []int64{0, 1}},
+		{"by a full index", func(c *LogConfig) { c.SegmentIndexBytes, c.IndexIntervalBytes = 24, 1 }, []int64{1, 2, 3, 4, 5}, []int64{0, 2, 4}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := openStore(t, testConfig(vfs.NewMemory()))
+			c := DefaultLogConfig()
+			tt.change(&c)
+			l := newLog(t, s, c)
+			for i, ts := range tt.ts {
+				b := simple(t, ts, "v")
+				if _, err := l.Append(b, AppendOptions{NowMs: now + int64(10*i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(tt.want, segmentBases(l)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLastStableOffsetAndAbortedTransactions(t *testing.T) {
+	fsys := vfs.NewMemory()
+	s := openStore(t, testConfig(fsys))
+	c := DefaultLogConfig()
+	c.SegmentBytes = 200 // transactions span segments
+	l := newLog(t, s, c)
+	lso := func(hw, want int64) {
+		t.Helper()
+		if got := l.LastStableOffset(hw); got != want {
+			t.Errorf("last stable offset %d with high watermark %d, want %d", got, hw, want)
+		}
+	}
+	mustAppend(t, l, simple(t, 1, "plain")) // 0
+	lso(1, 1)
+	mustAppend(t, l, transactional(t, 1, 0, 0, "a")) // 1
+	mustAppend(t, l, transactional(t, 2, 0, 0, "b")) // 2
+	lso(3, 1)
+	lso(1, 1)
+	mustAppendAs(t, l, marker(t, 1, 0, false, 0), Coordinator) // 3: aborts 1
+	lso(4, 2)
+	lso(3, 1)                                                  // the marker is not committed yet
+	mustAppend(t, l, transactional(t, 2, 0, 1, "c"))           // 4
+	mustAppendAs(t, l, marker(t, 2, 0, true, 0), Coordinator)  // 5: commits 2
+	mustAppend(t, l, transactional(t, 3, 0, 0, "d"))           // 6
+	mustAppendAs(t, l, marker(t, 3, 0, false, 0), Coordinator) // 7: aborts 3
+	lso(8, 8)
+	lso(5, 2)
+	l.SetHighWatermark(8)
+	lso(8, 8)
+	if n := l.prod.txns.Load(); n != 0 {
+		t.Errorf("%d transactions are remembered", n)
+	}
+	one := AbortedTxn{ProducerID: 1, FirstOffset: 1, LastOffset: 3, LastStableOffset: 2}
+	three := AbortedTxn{ProducerID: 3, FirstOffset: 6, LastOffset: 7, LastStableOffset: 8}
+	for _, how := range []string{"live", "killed", "clean"} {
+		if l.SegmentCount() < 3 {
+			t.Fatalf("%d segments", l.SegmentCount())
+		}
+		for _, tt := range []struct {
+			from, upper int64
+			want        []AbortedTxn
+		}{
+			{0, 8, []AbortedTxn{one, three}}, {0, 6, []AbortedTxn{one}}, {0, 1, nil}, {3, 6, []AbortedTxn{one}}, {4, 8, []AbortedTxn{three}}, {4, 6, nil}, {7, 8, []AbortedTxn{three}},
+		} {
+			if diff := cmp.Diff(tt.want, mustAborted(t, l, tt.from, tt.upper)); diff != "" {
+				t.Errorf("%s, [%d, %d): %s", how, tt.from, tt.upper, diff)
+			}
+		}
+		if how == "killed" {
+			closeStore(t, s)
+		} else {
+			fsys = fsys.Kill()
+		}
+		cfg := testConfig(fsys)
+		cfg.TopicConfig = func(string) LogConfig { return c }
+		s = openStore(t, cfg)
+		l = s.Get(tp0)
+	}
+	// A transaction index that is damaged is made anew from the batches.
+	closeStore(t, s)
+	for _, name := range list(t, fsys, l.path) {
+		if strings.HasSuffix(name, txnIndexSuffix) {
+			overwrite(t, fsys, path.Join(l.path, name), func(b []byte) []byte { b[0] = 0x77; return b })
+		}
+	}
+	s = openStore(t, testConfig(fsys))
+	if diff := cmp.Diff([]AbortedTxn{one, three}, mustAborted(t, s.Get(tp0), 0, 8)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestProducersExpireByWallClock(t *testing.T) {
+	fsys := vfs.NewMemory()
+	now := time.UnixMilli(1_700_000_000_000)
+	cfg := testConfig(fsys)
+	cfg.Clock = func() time.Time { return now }
+	cfg.ProducerExpiration = time.Hour
+	s := openStore(t, cfg)
+	l := newLog(t, s, DefaultLogConfig())
+	at := func(b batch.Batch) {
+		t.Helper()
+		if _, err := l.Append(b, AppendOptions{NowMs: now.UnixMilli()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at(idempotent(t, 1, 0, 0, 1)) // its timestamps are of 1970, which must not matter
+	at(transactional(t, 2, 0, 0, "open"))
+	now = now.Add(30 * time.Minute)
+	at(idempotent(t, 3, 0, 0, 1))
+	s.ExpireProducers()
+	if n := len(l.Producers()); n != 3 {
+		t.Fatalf("%d producers, want 3", n)
+	}
+	now = now.Add(30 * time.Minute)
+	s.ExpireProducers()
+	var ids []int64
+	for _, p := range l.Producers() {
+		ids = append(ids, p.ProducerID)
+	}
+	if diff := cmp.Diff([]int64{2, 3}, ids); diff != "" { // 1 is silent for an hour; 2 has an open transaction
+		t.Error(diff)
+	}
+	at(idempotent(t, 1, 0, 17, 1)) // forgotten, it may start anywhere
+}
+
+// Background tasks run by their tickers and end with Close.
+func TestBackgroundTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := vfs.NewMemory()
+		cfg := Config{Dirs: []string{"/data"}, FS: fsys, NodeID: 1, FlushMode: FlushInterval, FlushInterval: 2 * time.Second, CleanerBackoff: time.Second}
+		s := openStore(t, cfg)
+		c := DefaultLogConfig()
+		c.SegmentBytes, c.RetentionMs, c.FileDeleteDelayMs = 300, 600_000, 60_000
+		l := newLog(t, s, c)
+		for i := range 10 {
+			if _, err := l.Append(simple(t, time.Now().UnixMilli(), fmt.Sprint(i), "x"), AppendOptions{NowMs: time.Now().UnixMilli()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.SetHighWatermark(l.EndOffset())
+		time.Sleep(2100 * time.Millisecond)
+		synctest.Wait()
+		if l.FlushedOffset() != 20 {
+			t.Errorf("flushed %d after the interval", l.FlushedOffset())
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		cut := openStore(t, testConfigFor(fsys.CrashStrict(), s.ClusterID()))
+		if l := cut.Get(tp0); l.EndOffset() != 20 || l.HighWatermarkCheckpoint() != 20 {
+			t.Errorf("after a power cut: end %d, high watermark %d", l.EndOffset(), l.HighWatermarkCheckpoint())
+		}
+		closeStore(t, cut)
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		if l.StartOffset() != 20 || l.SegmentCount() != 1 {
+			t.Errorf("retention left [%d, %d)", l.StartOffset(), l.EndOffset())
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		for _, name := range list(t, fsys, l.path) {
+			if strings.HasSuffix(name, deletedSuffix) {
+				t.Errorf("%s was not unlinked", name)
+			}
+		}
+		closeStore(t, s)
+	})
+}
+
+func testConfigFor(fsys vfs.FS, cluster string) Config {
+	cfg := testConfig(fsys)
+	cfg.ClusterID = cluster
+	return cfg
+}
+
+// flush.messages and flush.ms flush where the mode leaves it to the topic.
+func TestTopicFlushSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, Config{Dirs: []string{"/data"}, FS: vfs.NewMemory(), NodeID: 1, FlushMode: FlushNever, CleanerDisable: true})
+		c := DefaultLogConfig()
+		c.FlushMessages = 10
+		byCount := newLog(t, s, c)
+		c = DefaultLogConfig()
+		c.FlushMs = 5000
+		byTime, err := s.Create(tp1, topicID, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 9 {
+			for _, l := range []*Log{byCount, byTime} {
+				if _, err := l.Append(simple(t, 1, fmt.Sprint(i)), AppendOptions{NowMs: time.Now().UnixMilli()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if byCount.FlushedOffset() != 0 || byTime.FlushedOffset() != 0 {
+			t.Errorf("flushed %d and %d too early", byCount.FlushedOffset(), byTime.FlushedOffset())
+		}
+		if _, err := byCount.Append(simple(t, 1, "tenth"), AppendOptions{NowMs: time.Now().UnixMilli()}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if byCount.FlushedOffset() != 10 {
+			t.Errorf("flush.messages: flushed %d", byCount.FlushedOffset())
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if byTime.FlushedOffset() != 9 {
+			t.Errorf("flush.ms: flushed %d", byTime.FlushedOffset())
+		}
+		closeStore(t, s)
+	})
+}
+
+// Closing takes a context: when it is over, the marker is left out.
+func TestCloseInAHurryLeavesNoMarker(t *testing.T) {
+	fsys := vfs.NewMemory()
+	s := openStore(t, testConfig(fsys))
+	l := newLog(t, s, DefaultLogConfig())
+	mustAppend(t, l, simple(t, 1, "a"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Close(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	s = openStore(t, testConfig(fsys))
+	if s.Dirs()[0].Clean || len(readAll(t, s.Get(tp0), 0)) != 1 {
+		t.Error("the stop counts as clean, or the record is lost")
+	}
+	s.SetBrokerEpoch(42)
+	closeStore(t, s)
+	if err := s.Close(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed twice: %v", err)
+	}
+	s = openStore(t, testConfig(fsys))
+	if d := s.Dirs()[0]; !d.Clean || d.BrokerEpoch != 42 || d.DirectoryID == "" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Appenders, readers, flushes, rolls, retention, compaction and lookups at once; run with -race.
+func TestConcurrentUse(t *testing.T) {
+	fsys := vfs.NewMemory()
+	cfg := testConfig(fsys)
+	cfg.OpenFilesMax, cfg.IndexCacheBytes = 3, 1
+	fl := newFlushes()
+	cfg.OnFlushed = fl.on
+	s := openStore(t, cfg)
+	const logs, appends = 4, 150
+	var all []*Log
+	for p := range int32(logs) {
+		c := DefaultLogConfig()
+		c.SegmentBytes, c.IndexIntervalBytes, c.RetentionMs, c.FileDeleteDelayMs = 1500, 200, -1, 0
+		if p%2 == 1 {
+			c.CleanupPolicy, c.MinCleanableDirtyRatio = Compact, 0.01
+		} else {
+			c.RetentionBytes = 6000
+		}
+		l, err := s.Create(kafka.TopicPartition{Topic: "t", Partition: p}, topicID, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, l)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers, others sync.WaitGroup
+	for _, l := range all {
+		writers.Go(func() {
+			for i := range int32(appends) {
+				mustAppend(t, l, idempotent(t, 7, 0, 2*i, 2))
+				l.WantFlush()
+				if i%10 == 0 {
+					fl.wait(l, int64(2*i+2))
+					l.SetHighWatermark(l.FlushedOffset())
+				}
+			}
+		})
+		for range 2 {
+			others.Go(func() {
+				for from := int64(0); ctx.Err() == nil; {
+					sl, err := l.Read(from, 700, l.EndOffset(), true)
+					var oor *OutOfRange
+					if errors.As(err, &oor) {
+						from = l.StartOffset()
+						continue
+					}
+					if err != nil {
+						t.Errorf("read at %d: %v", from, err)
+						return
+					}
+					b, err := sl.AppendTo(nil)
+					sl.Release()
+					if err != nil {
+						t.Errorf("read at %d: %v", from, err)
+						return
+					}
+					for {
+						one, rest, err := batch.Next(b)
+						if err != nil {
+							break
+						}
+						if !one.ValidCRC() || one.LastOffset() < from {
+							t.Errorf("a bad batch [%d, %d] at %d", one.BaseOffset(), one.LastOffset(), from)
+							return
+						}
+						from, b = one.LastOffset()+1, rest
+					}
+					if from >= l.EndOffset() {
+						from = l.StartOffset()
+					}
+				}
+			})
+		}
+		others.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, _, _, err := l.OffsetForTime(1000, math.MaxInt64); err != nil {
+					t.Errorf("time lookup: %v", err)
+				}
+				if _, _, _, _, err := l.MaxTimestampOffset(math.MaxInt64); err != nil {
+					t.Errorf("time lookup: %v", err)
+				}
+				l.LastStableOffset(l.EndOffset())
+				l.Producers()
+				l.Size()
+			}
+		})
+	}
+	others.Go(func() {
+		for ctx.Err() == nil {
+			s.ApplyRetention()
+			s.CleanOnce()
+			s.Checkpoint()
+			s.sweep()
+			s.Dirs()
+		}
+	})
+	writers.Wait()
+	stop()
+	others.Wait()
+	for _, l := range all {
+		if l.EndOffset() != 2*appends {
+			t.Errorf("%v ends at %d", l.TopicPartition(), l.EndOffset())
+		}
+	}
+	closeStore(t, s)
+	s = openStore(t, testConfig(fsys))
+	for _, l := range s.Logs() {
+		if l.EndOffset() != 2*appends {
+			t.Errorf("%v ends at %d after a restart", l.TopicPartition(), l.EndOffset())
+		}
+		readAll(t, l, l.StartOffset())
+	}
+}
