@@ -89,7 +89,7 @@ func TestPowerCutMutations(t *testing.T) {
 		}
 	}
 	survivors := 0
-	t.Logf("%-60s %8s  %s", "without this sync", "seed", "fails with")
+	t.Logf("%-60s %8s %8s  %s", "without this sync", "calls", "seed", "fails with")
 	for _, site := range all.Sites() {
 		if !strings.Contains(site.String(), os.Getenv("MUTATION_SITE")) {
 			continue
@@ -98,12 +98,12 @@ func TestPowerCutMutations(t *testing.T) {
 		why, excused := needlessSyncs[site.Place[:strings.LastIndexByte(site.Place, ':')]+" "+string(site.Kind)]
 		switch {
 		case err != nil:
-			t.Logf("%-60s %8d  %v", site, seed, err)
+			t.Logf("%-60s %8d %8d  %v", site, all.Calls(site), seed, err)
 		case excused:
-			t.Logf("%-60s %8s  survives: %s", site, "-", why)
+			t.Logf("%-60s %8d %8s  survives: %s", site, all.Calls(site), "-", why)
 		default:
 			survivors++
-			t.Errorf("%-60s %8s  nothing in %d seeds: the sync is needless or the suite has a hole", site, "-", bound)
+			t.Errorf("%-60s %8d %8s  nothing in %d seeds: the sync is needless or the suite has a hole", site, all.Calls(site), "-", bound)
 		}
 	}
 	t.Logf("mutations: %d sync sites, %d not caught", len(all.Sites()), survivors)
@@ -187,6 +187,7 @@ type powerCut struct {
 	config  storage.Config
 	topics  map[string]storage.LogConfig
 	mix     mix
+	aim     aim
 	byHand  bool // sealing is a step of the workload, not done at once in the background
 	cluster string
 	epoch   int64    // of the broker, in the marker of the last clean stop
@@ -203,6 +204,16 @@ type powerCut struct {
 	logs   []*cutLog
 }
 
+// aim ends a life soon after a step of some kind has begun, so that the short moments in which it is half durable are met often.
+type aim struct {
+	kind int   // index of the step, -1 = no aim
+	nth  int   // so many more of them
+	ops  int64 // the end comes before this operation from there
+}
+
+// stepKinds is how many kinds of steps work knows.
+const stepKinds = 10
+
 // mix is how often each kind of step comes, in shares.
 type mix struct {
 	create, append, flush, retry, deleteRecords, newEpoch, deleteLog, truncate, seal, pass int
@@ -214,7 +225,7 @@ var mixes = []mix{
 	{create: 6, append: 44, flush: 22, retry: 6, deleteRecords: 5, newEpoch: 4, deleteLog: 2, truncate: 3, seal: 10, pass: 8, partitions: 3},
 	{create: 1, append: 60, flush: 2, retry: 2, deleteRecords: 1, truncate: 1, pass: 1, partitions: 1},                           // few flushes
 	{create: 1, append: 50, flush: 20, retry: 10, newEpoch: 3, truncate: 15, seal: 8, pass: 3, partitions: 1},                    // a restless follower
-	{create: 2, append: 50, flush: 20, retry: 3, deleteRecords: 8, seal: 15, pass: 20, partitions: 2},                            // retention
+	{create: 2, append: 50, flush: 20, retry: 3, deleteRecords: 8, seal: 5, pass: 20, partitions: 1},                             // retention
 	{create: 20, append: 30, flush: 15, retry: 2, deleteRecords: 5, newEpoch: 2, deleteLog: 15, seal: 5, pass: 5, partitions: 2}, // topics come and go
 }
 
@@ -371,8 +382,14 @@ func (p *powerCut) live(end ending) {
 		cutAt = 1 + p.rng.Int64N(pick[int64](p, 20, 60, 200, 600))
 	}
 	when := "after it opened"
-	if duringOpen {
+	p.aim.kind = -1
+	switch {
+	case end == endClose:
+	case duringOpen:
 		when, p.cutAt = "of it", cutAt
+	case p.chance(2):
+		p.aim.kind, p.aim.nth, p.aim.ops = p.rng.IntN(stepKinds), 1+p.rng.IntN(3), 1+p.rng.Int64N(pick[int64](p, 25, 70))
+		when, cutAt = fmt.Sprintf("from step %d of kind %d on", p.aim.nth, p.aim.kind), p.aim.ops
 	}
 	p.step("LIFE %d, to end by %v before operation %d %s", p.stats.lives, end, cutAt, when)
 	p.config.FS = vfs.Inject(p.disk, p.hook)
@@ -403,7 +420,7 @@ func (p *powerCut) live(end ending) {
 func (p *powerCut) use(cutAt int64) {
 	p.look()
 	p.mu.Lock()
-	if p.cutAt == 0 {
+	if p.cutAt == 0 && p.aim.kind < 0 {
 		p.ops, p.cutAt = 0, cutAt
 	}
 	p.mu.Unlock()
@@ -560,11 +577,19 @@ func (p *powerCut) draws(shares []share) {
 		all += s.of
 	}
 	n := p.rng.IntN(all)
-	for _, s := range shares {
-		if n -= s.of; n < 0 {
-			s.do()
-			return
+	for i, s := range shares {
+		if n -= s.of; n >= 0 {
+			continue
 		}
+		if i == p.aim.kind {
+			if p.aim.nth--; p.aim.nth == 0 {
+				p.mu.Lock()
+				p.cutAt = p.ops + p.aim.ops
+				p.mu.Unlock()
+			}
+		}
+		s.do()
+		return
 	}
 }
 
