@@ -1,28 +1,66 @@
-# The doors of the project. `make help` lists them.
-export CGO_ENABLED ?= 0
+# The doors of the project. `make` lists them.
 GO ?= go
-SEED ?=
+# Product code and its tests need no C compiler; only the race detector and the C clients do.
+export CGO_ENABLED ?= 0
+SEED ?= 0
 
-.PHONY: help build check test test-all long sim golden bench interop wire-diff cross docs clean
+.DEFAULT_GOAL := help
+.PHONY: help build check test test-all race cross interop-install interop wire-diff kill sim golden bench long docs clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 build: ## the binary, into bin/barnabas
 	$(GO) build -trimpath -o bin/barnabas ./cmd/barnabas
 
-check: ## vet, house rules, quick tests
+check: ## vet, house rules and quick tests, in a minute
 	$(GO) vet ./...
-	$(GO) test ./internal/tidy ./internal/wire ./internal/batch ./internal/replica/... ./internal/config
+	$(GO) test -short ./...
 
-test: ## all Go tests without a C compiler (under 3 minutes)
+test: ## all Go tests; needs no C compiler, under 3 minutes
 	$(GO) vet ./...
 	$(GO) test ./...
 
-cross: ## build and vet for every platform we promise
-	@for os in linux darwin windows; do for arch in amd64 arm64; do \
-		echo "$$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/barnabas && GOOS=$$os GOARCH=$$arch $(GO) vet ./... || exit 1; \
+race: ## all Go tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+cross: ## build and vet for every platform that is promised
+	@set -e; for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "$$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/barnabas; GOOS=$$os GOARCH=$$arch $(GO) vet ./...; \
 	done; done
 
-clean: ## what builds and tests leave behind
+interop-install: ## what the real clients need: Debian packages, Maven, npm, PyPI
+	./interop/install.sh
+
+interop: interop-install ## every real client against Barnabas; writes docs/interop.md
+	cd interop && INTEROP_BROKER=barnabas INTEROP_DOCS=../../docs/interop.md CGO_ENABLED=1 $(GO) test ./clients -count=1 -timeout 20m
+
+wire-diff: interop-install ## every API and version, field by field, beside Apache Kafka
+	cd interop && $(GO) run ./wirediff
+
+kill: ## kill -9 under load, ten times
+	cd interop && $(GO) run ./kill -n 10
+
+sim: ## the power-cut simulation from SEED on
+	POWERCUT_START=$(SEED) POWERCUT_SEEDS=200 $(GO) test ./internal/storage -count=1 -run '^TestPowerCut$$' -v
+
+golden: ## rewrite goldens and generated docs; look at the difference before committing it
+	$(GO) test ./internal/config ./cmd/barnabas ./internal/wire ./internal/tidy -update
+
+test-all: ## everything CI runs: race, cross builds, power cuts, ten kills, C, Java, npm and Python clients
+	@began=$$(date +%s); set -e; \
+	$(MAKE) --no-print-directory interop-install; \
+	$(MAKE) --no-print-directory race; \
+	$(MAKE) --no-print-directory cross; \
+	$(MAKE) --no-print-directory interop; \
+	$(MAKE) --no-print-directory kill; \
+	echo "test-all took $$(( $$(date +%s) - began )) s"
+
+bench: interop-install ## Barnabas beside Apache Kafka; writes bench/results and docs/benchmarks.md
+	cd interop && $(GO) run ./bench
+
+long: interop-install ## what takes hours: 200 kills, 10,000 power cuts, everything beside Apache Kafka; resumable, kept in bench/long.jsonl
+	$(GO) run ./tools/long
+
+clean: ## remove what builds and tests leave behind
 	rm -rf bin tmp

@@ -1,0 +1,185 @@
+// Command long runs what takes longer than CI may: hundreds of kills, thousands of power cuts, every client beside Apache Kafka. It works
+// row by row and keeps each row in bench/long.jsonl with its command, commit and outcome; a row that passed is not run again until
+// its command changes or -again asks for it, so that a run may be interrupted at any time.
+//
+//	go run ./tools/long            what is missing
+//	go run ./tools/long -list      the rows and where they stand
+//	go run ./tools/long -only kill rows whose name contains "kill"
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// row is one piece of work. Its command runs in the repository's root, through sh.
+type row struct {
+	name, command string
+}
+
+// rows are the long runs. Big numbers are cut into pieces of some minutes.
+func rows() []row {
+	var out []row
+	for i := range 20 {
+		out = append(out, row{fmt.Sprintf("powercut %05d-%05d", i*500, i*500+499),
+			fmt.Sprintf("POWERCUT_START=%d POWERCUT_SEEDS=500 go test ./internal/storage -count=1 -timeout 30m -run '^TestPowerCut' -v", i*500)})
+	}
+	for i := range 20 {
+		out = append(out, row{fmt.Sprintf("kill %03d-%03d", i*10, i*10+9), fmt.Sprintf("cd interop && go run ./kill -n 10 -seed %d", 1000+i)})
+	}
+	return append(out,
+		row{"mutation of every sync", "MUTATION=1 go test ./internal/storage -count=1 -timeout 60m -run Mutation -v"},
+		row{"wire-diff", "cd interop && go run ./wirediff"},
+		row{"clients on Barnabas", "cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 go test ./clients -count=1 -timeout 30m"},
+		row{"clients on Apache Kafka", "cd interop && INTEROP_BROKER=kafka CGO_ENABLED=1 go test ./clients -count=1 -timeout 30m"},
+	)
+}
+
+// outcome is a line of bench/long.jsonl.
+type outcome struct {
+	Row     string  `json:"row"`
+	Command string  `json:"command"`
+	Commit  string  `json:"commit"`
+	Date    string  `json:"date"`
+	Machine string  `json:"machine"`
+	Passed  bool    `json:"passed"`
+	Seconds float64 `json:"seconds"`
+	// Said is the last line the command printed that tells something.
+	Said string `json:"said"`
+}
+
+const kept = "bench/long.jsonl"
+
+func main() {
+	list := flag.Bool("list", false, "list the rows and where they stand")
+	only := flag.String("only", "", "only rows whose name contains this")
+	again := flag.Bool("again", false, "also rows that have passed")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *list, *only, *again); err != nil {
+		fmt.Fprintln(os.Stderr, "long:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, list bool, only string, again bool) error {
+	done, err := load()
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, r := range rows() {
+		if !strings.Contains(r.name, only) {
+			continue
+		}
+		last, ok := done[r.name]
+		passed := ok && last.Passed && last.Command == r.command
+		if list {
+			state := "not run"
+			if ok {
+				state = fmt.Sprintf("passed=%v at %.10s in %.0f s: %s", last.Passed, last.Commit, last.Seconds, last.Said)
+			}
+			fmt.Printf("%-28s %s\n", r.name, state)
+			continue
+		}
+		if passed && !again {
+			continue
+		}
+		o := work(ctx, r)
+		if ctx.Err() != nil {
+			return errors.New("interrupted; run it again to go on")
+		}
+		fmt.Printf("%-28s passed=%v %.0f s  %s\n", r.name, o.Passed, o.Seconds, o.Said)
+		if !o.Passed {
+			failed++
+		}
+		if err := keep(o); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d rows failed", failed)
+	}
+	return nil
+}
+
+func work(ctx context.Context, r row) outcome {
+	began := time.Now()
+	cmd := exec.CommandContext(ctx, "sh", "-c", r.command)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if err != nil {
+		os.Stderr.Write(out.Bytes()[max(0, out.Len()-4000):])
+	}
+	return outcome{Row: r.name, Command: r.command, Commit: commit(), Date: began.UTC().Format(time.RFC3339),
+		Machine: fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Passed: err == nil, Seconds: time.Since(began).Round(time.Second).Seconds(), Said: lastWords(out.String())}
+}
+
+// lastWords is the last line that is more than go test's own closing.
+func lastWords(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		l := strings.TrimSpace(lines[i])
+		if l != "" && l != "PASS" && !strings.HasPrefix(l, "ok ") && !strings.HasPrefix(l, "--- PASS") {
+			return l
+		}
+	}
+	return lines[len(lines)-1]
+}
+
+func commit() string {
+	out, err := exec.Command("git", "rev-parse", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	id := strings.TrimSpace(string(out))
+	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(bytes.TrimSpace(changed)) > 0 {
+		id += "+changes"
+	}
+	return id
+}
+
+func load() (map[string]outcome, error) {
+	done := map[string]outcome{}
+	text, err := os.ReadFile(kept)
+	if errors.Is(err, os.ErrNotExist) {
+		return done, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for n, line := range bytes.Split(bytes.TrimSpace(text), []byte("\n")) {
+		var o outcome
+		if err := json.Unmarshal(line, &o); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", kept, n+1, err)
+		}
+		done[o.Row] = o // the last line of a row counts
+	}
+	return done, nil
+}
+
+func keep(o outcome) error {
+	line, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(kept, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(line, '\n'))
+	return errors.Join(err, f.Close())
+}
