@@ -166,7 +166,14 @@ func (a *app) printFault(f *fault) {
 	if a.errTTY && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb" {
 		label, reset = "\x1b[31m", "\x1b[0m"
 	}
-	fmt.Fprintf(a.err, "%serror:%s %s\n", label, reset, printable(f.what))
+	// Lines are ours, what stands in them may be anybody's.
+	for i, line := range strings.Split(f.what, "\n") {
+		if i == 0 {
+			fmt.Fprintf(a.err, "%serror:%s %s\n", label, reset, printable(line))
+		} else {
+			fmt.Fprintln(a.err, printable(line))
+		}
+	}
 	if f.cure != "" {
 		fmt.Fprintf(a.err, "  do:  %s\n", f.cure)
 	}
