@@ -45,7 +45,7 @@ sim: ## the power-cut simulation from SEED on
 	POWERCUT_START=$(SEED) POWERCUT_SEEDS=200 $(GO) test ./internal/storage -count=1 -run '^TestPowerCut$$' -v
 
 golden: ## rewrite goldens and generated docs; look at the difference before committing it
-	$(GO) test ./internal/config ./cmd/barnabas ./internal/wire ./internal/tidy -update
+	$(GO) test ./internal/config ./internal/metrics ./internal/tidy ./cmd/barnabas -rewrite
 
 test-all: ## everything CI runs: race, cross builds, power cuts, ten kills, C, Java, npm and Python clients
 	@began=$$(date +%s); set -e; \

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write docs/configuration.md")
+var rewrite = flag.Bool("rewrite", false, "write docs/configuration.md")
 
 func TestEveryRowIsSound(t *testing.T) {
 	for _, table := range []*table{brokerTable, topicTable} {
@@ -134,7 +134,7 @@ func TestLookupPrefersTheBrokerSetting(t *testing.T) {
 func TestDocumentationIsCurrent(t *testing.T) {
 	path := filepath.Join("..", "..", "docs", "configuration.md")
 	want := Documentation()
-	if *update {
+	if *rewrite {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 )
 
-var update = flag.Bool("update", false, "write testdata/metrics.txt")
+var rewrite = flag.Bool("rewrite", false, "write testdata/metrics.txt")
 
 func names(key int16) string { return map[int16]string{0: "Produce", 1: "Fetch"}[key] }
 
@@ -284,7 +284,7 @@ func TestEveryMetricIsListed(t *testing.T) {
 		}
 	}
 	const path = "testdata/metrics.txt"
-	if *update {
+	if *rewrite {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
