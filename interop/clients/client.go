@@ -41,6 +41,7 @@ const (
 	HeaderOrder Feature = "order of headers"
 	NullValue   Feature = "null values"
 	EmptyKey    Feature = "keys that are empty and not null"
+	EmptyValue  Feature = "values that are empty and not null"
 	TellsEmpty  Feature = "tell empty from null when reading"
 	FromTime    Feature = "consume from a timestamp"
 	Groups      Feature = "consumer groups"

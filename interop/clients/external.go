@@ -160,7 +160,7 @@ func PythonClient() Client {
 			return nil, err
 		}
 		return []string{python, filepath.Join(root, "python", "driver.py")}, nil
-	}}
+	}, lacks: map[Feature]string{NullHeader: "kafka-python takes no header without a value"}}
 }
 
 // NodeClient is kafkajs.
@@ -175,6 +175,7 @@ func NodeClient() Client {
 		FromTime:    "kafkajs consumes only in a group, and the group coordinator is not built yet",
 		"lz4":       "kafkajs has lz4 only through a plug-in that compiles C",
 		"zstd":      "kafkajs has zstd only through a plug-in that compiles C",
+		NullHeader:  "kafkajs takes no header without a value",
 		HeaderOrder: "headers are the fields of an object",
 	}}
 }

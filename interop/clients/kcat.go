@@ -42,7 +42,7 @@ func (Kcat) Lacks(f Feature) string {
 		return "kcat has no admin commands beyond listing"
 	case Timestamps:
 		return "kcat stamps records itself"
-	case NullHeader, EmptyKey, NullValue:
+	case NullHeader, EmptyKey, NullValue, EmptyValue:
 		return "not expressible on kcat's command line"
 	}
 	return groupsLater(f)

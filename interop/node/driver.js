@@ -57,7 +57,7 @@ async function main (q) {
   const kafka = new Kafka({ clientId: 'interop', brokers: [q.bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 5 } })
   switch (q.op) {
     case 'create':
-      await withAdmin(kafka, (admin) => admin.createTopics({
+      if (!await withAdmin(kafka, (admin) => admin.createTopics({
         waitForLeaders: true,
         topics: [{
           topic: q.topic,
@@ -65,7 +65,7 @@ async function main (q) {
           replicationFactor: 1,
           configEntries: Object.entries(q.configs || {}).map(([name, value]) => ({ name, value }))
         }]
-      }))
+      }))) throw new Error('the topic exists already')
       return {}
     case 'describe':
       return withAdmin(kafka, async (admin) => {

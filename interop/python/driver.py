@@ -31,19 +31,9 @@ def create(q):
 
 
 def config_map(found, topic):
-    """The shape of describe_configs' answer differs between releases of the client."""
-    if isinstance(found, dict):
-        entries = found
-        while topic not in entries:
-            entries = next(v for v in entries.values() if isinstance(v, dict))
-        entries = entries[topic]
-        return {name: (c.get("value") if isinstance(c, dict) else c) or "" for name, c in entries.items()}
-    configs = {}
-    for response in found:
-        for resource in response.resources:
-            for entry in resource[4]:
-                configs[entry[0]] = entry[1] or ""
-    return configs
+    """found is {resource type: {resource: {name: {"value": ...}}}}."""
+    by_topic = next(iter(found.values()))
+    return {name: c["value"] or "" for name, c in by_topic[topic].items()}
 
 
 def describe(q):
@@ -51,7 +41,7 @@ def describe(q):
     try:
         topics = client.list_topics()
         about = client.describe_topics([q["topic"]])[0]
-        found = client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, q["topic"])])
+        found = client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, q["topic"])], config_filter="all")
         return {"description": {"partitions": len(about["partitions"]), "topics": list(topics), "configs": config_map(found, q["topic"])}}
     finally:
         client.close()
