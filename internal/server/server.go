@@ -226,6 +226,7 @@ func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	n := len(s.conns)
 	for c := range s.conns {
+		c.cancel()
 		c.nc.Close()
 	}
 	s.mu.Unlock()
