@@ -141,7 +141,7 @@ func (b *benchFlags) producing(c *cobra.Command) {
 	f.StringVar(&b.codec, "codec", "none", "`codec`: none, gzip, snappy, lz4 or zstd")
 	f.BoolVar(&b.noIdempotence, "no-idempotence", false, "send without producer id (always so with acks 0 and 1)")
 	f.BoolVar(&b.incompressible, "incompressible", false, "random bytes instead of text")
-	f.DurationVar(&b.warmup, "warmup", time.Second, "run this `long` before counting")
+	f.DurationVar(&b.warmup, "warmup", time.Second, "run this `long`, and until every partition was written to, before counting")
 	f.IntVar(&b.inFlight, "max-in-flight", 5, "`number` of unanswered requests per connection")
 	must(c.RegisterFlagCompletionFunc("codec", cobra.FixedCompletions([]string{"none", "gzip", "snappy", "lz4", "zstd"}, cobra.ShellCompDirectiveNoFileComp)))
 	must(c.RegisterFlagCompletionFunc("acks", cobra.FixedCompletions([]string{"all", "1", "0"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -369,12 +369,11 @@ func (a *app) dropTopic(topic string) {
 // benchPlaces finds leaders, offsets and producer ids. A topic just created may need a moment for its leaders.
 func (a *app) benchPlaces(ctx context.Context, adm *adminClient, b *benchFlags, s *loadgen.Settings, sized bool) error {
 	for try := 0; ; try++ {
-		leaders, err := benchLeaders(ctx, adm, s.Topic)
-		if err == nil && (b.kind == "consume" || len(leaders) >= 1) {
-			s.Leaders = leaders
+		err := benchLeaders(ctx, adm, s)
+		if err == nil {
 			break
 		}
-		if try == 50 || ctx.Err() != nil {
+		if try == 100 || ctx.Err() != nil || b.kind == "consume" {
 			return wrap(cmp.Or(err, ctx.Err()), "waiting for the leaders of %s", s.Topic)
 		}
 		select {
@@ -425,31 +424,42 @@ func (a *app) benchPlaces(ctx context.Context, adm *adminClient, b *benchFlags, 
 	return nil
 }
 
-func benchLeaders(ctx context.Context, adm *adminClient, topic string) (map[int32]string, error) {
-	meta, err := adm.Metadata(ctx, topic)
+// benchLeaders finds the leader of every partition and makes sure that it knows of its office: brokers tell clients of new leaders
+// a little before these have begun.
+func benchLeaders(ctx context.Context, adm *adminClient, s *loadgen.Settings) error {
+	meta, err := adm.Metadata(ctx, s.Topic)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	t, ok := meta.Topics[topic]
+	t, ok := meta.Topics[s.Topic]
 	if !ok {
-		return nil, noTopic(topic)
+		return noTopic(s.Topic)
 	}
 	if t.Err != nil {
-		return nil, t.Err
+		return t.Err
 	}
 	addr := map[int32]string{}
 	for _, br := range meta.Brokers {
 		addr[br.NodeID] = net.JoinHostPort(br.Host, strconv.Itoa(int(br.Port)))
 	}
-	out := map[int32]string{}
+	s.Leaders = map[int32]string{}
 	for n, p := range t.Partitions {
 		at, ok := addr[p.Leader]
 		if !ok {
-			return nil, failed(fmt.Sprintf("%s-%d has no leader", topic, n), "see `barnabas topics describe "+topic+"`")
+			return failed(fmt.Sprintf("%s-%d has no leader", s.Topic, n), "see `barnabas topics describe "+s.Topic+"`")
 		}
-		out[n] = at
+		s.Leaders[n] = at
 	}
-	return out, nil
+	ends, err := adm.ListEndOffsets(ctx, s.Topic)
+	if err != nil {
+		return err
+	}
+	for n := range s.Leaders {
+		if o, ok := ends.Lookup(s.Topic, n); !ok || o.Err != nil {
+			return cmp.Or(o.Err, failed(fmt.Sprintf("%s-%d does not answer yet", s.Topic, n), "try again"))
+		}
+	}
+	return nil
 }
 
 // meanRecord reads a few records to learn how large they are, since the benchmark itself never looks inside a batch.

@@ -35,7 +35,7 @@ type Settings struct {
 	Producers []Producer
 	Rate      float64       // records per second over all clients; 0: as fast as it goes
 	Linger    time.Duration // with Rate: the records of this span share a batch
-	Warmup    time.Duration
+	Warmup    time.Duration // before counting; and until every partition has taken a batch
 	Duration  time.Duration // of the counted interval; 0: no limit
 	Records   int64         // end after that many; 0: no limit
 	Timeout   time.Duration // for an answer

@@ -255,3 +255,33 @@ func FuzzAnswers(f *testing.F) {
 		_, _ = io.Copy(io.Discard, r.br)
 	})
 }
+
+func TestWarmUpReachesEveryPartition(t *testing.T) {
+	for _, acks := range []int16{-1, 0} {
+		_, cl, s := peer(t, 50)
+		s.Acks, s.Warmup, s.Records, s.Clients = acks, time.Nanosecond, 100, 2
+		cold := -1
+		s.Counting = func(begin bool) {
+			if !begin || acks == 0 { // without acks a batch sent may not have arrived yet
+				return
+			}
+			ends, err := kadm.NewClient(cl).ListEndOffsets(t.Context(), "load")
+			if err != nil {
+				t.Error(err)
+			}
+			cold = 0
+			ends.Each(func(o kadm.ListedOffset) {
+				if o.Offset == 0 {
+					cold++
+				}
+			})
+		}
+		r, err := Produce(t.Context(), s)
+		if err != nil || r.Err != nil || r.Records < 100 {
+			t.Fatal(err, r)
+		}
+		if acks != 0 && cold != 0 {
+			t.Errorf("%d partitions had no batch when the counting began", cold)
+		}
+	}
+}

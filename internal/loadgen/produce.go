@@ -32,11 +32,13 @@ type producer struct {
 	slots    chan struct{} // taken before a request is sent, given back with its answer
 	inFlight chan sent     // in the order of the answers
 	hist     Histogram
+	rounds   int // requests until every partition has taken a batch
 }
 
 func newProducer(ctx context.Context, s *Settings, w worker, all int) (*producer, error) {
 	p := &producer{s: s, w: w, sequence: make([]int32, len(w.partitions)), slots: make(chan struct{}, s.MaxInFlight), inFlight: make(chan sent, s.MaxInFlight)}
 	perRequest := max(1, min(s.PartitionsPerRequest, len(w.partitions)))
+	p.rounds = (len(w.partitions) + perRequest - 1) / perRequest
 	var identity *Producer
 	if s.Producers != nil {
 		identity = &s.Producers[w.client]
@@ -165,6 +167,7 @@ func (p *producer) send(g *gauge) error {
 		}
 		next = (next + perRequest) % len(p.w.partitions)
 		if s.Acks == 0 {
+			p.round(g)
 			g.got(records, records*int64(s.RecordBytes))
 		}
 	}
@@ -210,12 +213,20 @@ func (p *producer) answers(g *gauge) error {
 		}
 		now := time.Now()
 		<-p.slots
+		p.round(g)
 		if g.counting.Load() {
 			g.got(e.records, e.records*int64(p.s.RecordBytes))
 			p.observe(now, e)
 		}
 	}
 	return nil
+}
+
+// round counts a request that was taken in.
+func (p *producer) round(g *gauge) {
+	if p.rounds--; p.rounds == 0 {
+		g.through()
+	}
 }
 
 // observe counts the latency of every record of a request; those of one batch were due one after another.

@@ -27,6 +27,8 @@ type gauge struct {
 	err      error
 	first    atomic.Int64 // nanoseconds from the start to the first batch
 	began    time.Time
+	cold     atomic.Int64  // workers that have not been through all their partitions yet
+	warm     chan struct{} // closed when none is left
 
 	histMu sync.Mutex
 	hist   Histogram
@@ -52,6 +54,13 @@ func (g *gauge) fail(err error) {
 	}
 	g.errMu.Unlock()
 	g.halt()
+}
+
+// through is called by each producer when every partition of its has taken a batch.
+func (g *gauge) through() {
+	if g.cold.Add(-1) == 0 {
+		close(g.warm)
+	}
 }
 
 // got counts what a broker has acknowledged or delivered.
@@ -110,7 +119,8 @@ type task interface {
 
 // measure runs the tasks through warm-up and counted interval and adds up.
 func measure(ctx context.Context, s *Settings, tasks []task) *Result {
-	g := &gauge{s: s, stop: make(chan struct{}), began: time.Now()}
+	g := &gauge{s: s, stop: make(chan struct{}), began: time.Now(), warm: make(chan struct{})}
+	g.cold.Store(int64(len(tasks)))
 	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,7 +143,7 @@ func measure(ctx context.Context, s *Settings, tasks []task) *Result {
 		close(ended)
 	}()
 	start := g.began
-	wait := func(d time.Duration) (over bool) {
+	wait := func(d time.Duration, until <-chan struct{}) (over bool) {
 		var timeout <-chan time.Time
 		if d > 0 {
 			timer := time.NewTimer(d)
@@ -151,6 +161,8 @@ func measure(ctx context.Context, s *Settings, tasks []task) *Result {
 				return true
 			case <-timeout:
 				return false
+			case <-until:
+				return false
 			case <-tick.C:
 				if s.Progress != nil && g.counting.Load() {
 					s.Progress(time.Since(start), g.records.Load(), g.bytes.Load())
@@ -160,13 +172,14 @@ func measure(ctx context.Context, s *Settings, tasks []task) *Result {
 	}
 	over := false
 	if s.Warmup > 0 {
-		if over = wait(s.Warmup); !over {
+		// The first batch of a partition is dear (files, epochs, producer state), so the warm-up also lasts until each had one.
+		if over = wait(s.Warmup, nil) || wait(2*s.Timeout, g.warm); !over {
 			start = time.Now()
 			g.begin(s)
 		}
 	}
 	if !over {
-		wait(s.Duration)
+		wait(s.Duration, nil)
 	}
 	elapsed := time.Since(start)
 	if g.counting.Swap(false) && s.Counting != nil {

@@ -26,7 +26,7 @@ const Help = `A format is text with verbs:
 Escapes: \n \t \r \0 \\ and \xNN for any byte.
 
 A verb may carry a form in braces:
-  numbers     %o{hex}, %K{big16} %K{big32} %K{big64} %K{little16} %K{little32} %K{little64} %K{byte}: binary, for length prefixes
+  numbers     %o{hex}; in binary, for length prefixes: %K{big16} {big32} {big64} {little16} {little32} {little64} {byte}
   timestamps  %T is milliseconds since 1970; %T{s} seconds, %T{rfc3339} 2026-01-31T15:04:05.000Z
   text        %k{hex} %v{base64} %v{json}: hexadecimal, base64, a quoted JSON string (null when it is null)
   headers     %h is name=value,name=value; %h{%k: %v\n} repeats the text in braces for each header, with %k %K %v %V
