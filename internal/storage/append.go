@@ -206,7 +206,8 @@ func (s *segment) letGo() {
 	}
 }
 
-// noteDirty asks for a flush where flush.messages or flush.ms of the topic want one; in commit mode the caller of Append decides.
+// noteDirty asks for a flush where flush.messages or flush.ms of the topic want one, or where files that wait for one take up too many
+// descriptors; in commit mode the caller of Append decides.
 func (l *Log) noteDirty(end, nowMs int64) {
 	if l.store.cfg.FlushMode == FlushCommit {
 		return
@@ -214,7 +215,7 @@ func (l *Log) noteDirty(end, nowMs int64) {
 	if l.dirtyMs.Load() == 0 {
 		l.dirtyMs.Store(max(nowMs, 1))
 	}
-	if end-l.flushed.Load() >= l.config().FlushMessages {
+	if end-l.flushed.Load() >= l.config().FlushMessages || l.store.files.crowded() {
 		l.WantFlush()
 	}
 }

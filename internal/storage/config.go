@@ -63,7 +63,7 @@ type Config struct {
 	FlushMode FlushMode
 	// FlushInterval is the pause between flushes in mode FlushInterval. Default 1 s.
 	FlushInterval time.Duration
-	// SyncFSThreshold: from so many files in one flush on, the whole file system is synced with one call; below, each file is. Default 12,
+	// SyncFSThreshold: from so many files in one flush on, the whole file system is synced with one call; below, each file is. Default 8,
 	// see docs/adr/0001-group-commit.md. Negative: never.
 	SyncFSThreshold int
 	// SyncParallel is how many files of one flush are synced at a time. Default 16.
@@ -162,7 +162,7 @@ func (c *Config) withDefaults() (Config, error) {
 			*p = def
 		}
 	}
-	number(&d.SyncFSThreshold, 12)
+	number(&d.SyncFSThreshold, 8)
 	number(&d.SyncParallel, 16)
 	number(&d.CleanerThreads, 1)
 	number(&d.OpenFilesMax, 2048)

@@ -14,6 +14,8 @@ type files struct {
 	fs  vfs.FS
 	max int
 
+	count atomic.Int64 // of open files
+
 	mu   sync.Mutex
 	open []*handle // those that hold a descriptor, in no order; the clock hand sweeps them
 	hand int
@@ -33,6 +35,9 @@ type handle struct {
 }
 
 func newFiles(fsys vfs.FS, max int) *files { return &files{fs: fsys, max: max} }
+
+// crowded reports whether more files are open than should be, because they are in use or wait for a flush.
+func (fl *files) crowded() bool { return fl.count.Load() > int64(fl.max) }
 
 // handle makes the handle of a file that exists; nothing is opened.
 func (fl *files) handle(name string) *handle { return &handle{files: fl, name: name} }
@@ -109,6 +114,7 @@ func (h *handle) adopt(f vfs.File) {
 		fl.drop(v)
 		victims = append(victims, v.file)
 	}
+	fl.count.Store(int64(len(fl.open)))
 	fl.mu.Unlock()
 	for _, v := range victims {
 		v.Close() // a file that is not pinned is synced, or nobody asked for it to be
@@ -142,6 +148,7 @@ func (h *handle) release() {
 	if open {
 		fl.drop(h)
 	}
+	fl.count.Store(int64(len(fl.open)))
 	fl.mu.Unlock()
 	if open {
 		h.unpin()

@@ -250,3 +250,8 @@ func (c *logCapture) String() string {
 }
 
 func (c *logCapture) logger() *slog.Logger { return slog.New(slog.NewTextHandler(c, nil)) }
+
+// setSequence patches the base sequence; the CRC is wrong after it, which Append does not look at.
+func setSequence(b batch.Batch, seq int32) {
+	b[53], b[54], b[55], b[56] = byte(seq>>24), byte(seq>>16), byte(seq>>8), byte(seq)
+}

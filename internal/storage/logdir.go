@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -339,10 +340,20 @@ func (d *logDir) close(ctx context.Context, logs []*Log) error {
 	return err
 }
 
+// flushAll flushes every log, so many at a time that their files do not exceed the limit of open files by much. The flusher does not run.
+func (d *logDir) flushAll(logs []*Log) error {
+	for part := range slices.Chunk(logs, d.store.cfg.OpenFilesMax) {
+		if err := d.flusher.flush(part, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // closeLogs flushes every log and writes the files that spare the next start a look into the segments. With SyncFS two calls make all of it
 // durable, else each file is synced by itself.
 func (d *logDir) closeLogs(ctx context.Context, logs []*Log) error {
-	if err := d.flusher.flush(logs, false); err != nil {
+	if err := d.flushAll(logs); err != nil {
 		return err
 	}
 	fsErr := d.store.fs.SyncFS(d.path)

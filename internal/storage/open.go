@@ -112,7 +112,7 @@ func (d *logDir) folders() ([]kafka.TopicPartition, error) {
 
 // secure makes what recovery kept durable before it is served, and the recovery points that spare doing it again.
 func (d *logDir) secure(logs []*Log) error {
-	if err := d.flusher.flush(logs, false); err != nil {
+	if err := d.flushAll(logs); err != nil {
 		return err
 	}
 	for _, l := range logs {

@@ -31,8 +31,12 @@ func (l *Log) recover(point int64) error {
 	if err := l.replay(&l.prod, v, l.snapshots, first.base); err != nil {
 		return err
 	}
-	r := recoverer{log: l, point: point, next: first.base, epochs: l.epochs.load(), reader: l.store.reader(), buf: make([]byte, crcBuffer), nowMs: l.store.now()}
-	defer l.store.readers.Put(r.reader)
+	r := recoverer{log: l, point: point, next: first.base, epochs: l.epochs.load(), reader: l.store.reader(), buf: *crcBuffers.Get().(*[]byte), nowMs: l.store.now()}
+	defer func() {
+		l.store.readers.Put(r.reader)
+		crcBuffers.Put(&r.buf)
+	}()
+	cut := false
 	for i := from; i < len(v.segments); i++ {
 		s := v.segments[i]
 		gap := s.base > r.next && i > from && !l.dir.foreign
@@ -42,6 +46,7 @@ func (l *Log) recover(point int64) error {
 			if err := l.cutFrom(v, i); err != nil {
 				return err
 			}
+			cut = true
 			break
 		}
 		r.next = s.base
@@ -73,16 +78,32 @@ func (l *Log) recover(point int64) error {
 		if err := s.cut(good); err != nil {
 			return err
 		}
+		cut = true
 		break
 	}
 	l.end.Store(r.next)
-	l.flushed.Store(min(point, first.base)) // all that was walked is synced again before it is served
+	if !cut && r.next == point && !l.dir.suspect {
+		l.untouched(point)
+	} else {
+		l.flushed.Store(min(point, first.base)) // all that was walked is synced again before it is served
+	}
 	if len(r.epochs) > 0 || rebuildEpochs {
 		if err := l.changeEpochs(func(old []EpochEntry) ([]EpochEntry, bool) { return r.epochs, !equalEpochs(old, r.epochs) }); err != nil {
 			return err
 		}
 	}
 	return l.dropSnapshotsBeyond(r.next)
+}
+
+// untouched notes that the log ends at its recovery point, so that all of it is durable as it is: after a stop of a broker with many idle
+// logs, nothing need be synced for them. Only a segment that begins at the recovery point may have a name that is not durable.
+func (l *Log) untouched(point int64) {
+	for _, s := range l.view.Load().segments {
+		if s.base < point {
+			s.synced, s.named = s.size.Load(), true
+		}
+	}
+	l.flushed.Store(point)
 }
 
 // cutFrom removes segments i and later, the last first, and makes that durable: were they there after a crash while the segment before

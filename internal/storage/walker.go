@@ -19,6 +19,8 @@ const walkBuffer = 8 << 10
 // crcBuffer is what a checksum walk reads at a time, whatever the size of a batch claims to be.
 const crcBuffer = 256 << 10
 
+var crcBuffers = sync.Pool{New: func() any { b := make([]byte, crcBuffer); return &b }}
+
 var walkBuffers = sync.Pool{New: func() any { b := make([]byte, walkBuffer); return &b }}
 
 // walker steps over batch headers in [pos, end) of a segment file, reading little more than them. The header it hands out is a Batch of
