@@ -35,6 +35,9 @@ func TestTopicsFromCreateToDelete(t *testing.T) {
 	refused(t, exitFailed, addr, "", []string{"topics", "delete", "nope"}, "no topic nope", "barnabas topics list")
 	refused(t, exitFailed, addr, "", []string{"topics", "describe", "nope*"}, "no topic nope*")
 	equal(t, "NAME      PARTITIONS  REPLICAS\ninvoices           3         2\n", ok(t, addr, "", "topics", "list"))
+	for _, args := range []string{"topics list z*", "topics delete z* --if-exists", "topics delete nothing --if-exists --dry-run"} {
+		equal(t, "[]\n", ok(t, addr, "", append(strings.Fields(args), "-o", "json")...))
+	}
 }
 
 func TestDescribeShowsPartitionsAndSettings(t *testing.T) {

@@ -107,7 +107,7 @@ func (a *app) describeConfig(ctx context.Context, kind string, names, only []str
 	if err != nil {
 		return err
 	}
-	var out []configResource
+	out := []configResource{}
 	if len(names) > 0 {
 		if out, err = describeConfigs(ctx, adm.wire, typ, names, only, synonyms); err != nil {
 			return wrap(err, "describing settings")
@@ -375,7 +375,7 @@ func newConfigAlter(a *app) *cobra.Command {
 			}
 			kind := strings.ToLower(typ.String())
 			bad, first := 0, error(nil)
-			var out []configResult
+			out := []configResult{}
 			for _, n := range names {
 				r := configResult{Kind: kind, Name: n, Status: dryStatus(dryRun, "altered")}
 				if err := alterConfig(ctx, adm.wire, typ, n, ops, dryRun); err != nil {

@@ -199,6 +199,7 @@ type consumer struct {
 	open      int                        // spans with a stop that is not reached
 	follow    bool
 	printed   int64
+	written   int64 // bytes
 	buf       []byte
 	rec       recordfmt.Record
 }
@@ -306,6 +307,8 @@ func (c *consumer) checkRange(b bounds, offset int64) error {
 func (c *consumer) quiet() time.Duration { return 2*c.flags.maxWait + 200*time.Millisecond }
 
 func (c *consumer) loop(ctx context.Context) error {
+	bar := c.newGoal("read", c.total())
+	defer bar.done()
 	for c.follow || c.open > 0 {
 		pctx, cancel := ctx, context.CancelFunc(func() {})
 		if !c.follow {
@@ -323,6 +326,8 @@ func (c *consumer) loop(ctx context.Context) error {
 		if err := c.w.Flush(); err != nil {
 			return err
 		}
+		bar.records.Store(c.printed)
+		bar.bytes.Store(c.written)
 		if done {
 			return nil
 		}
@@ -409,8 +414,26 @@ func (c *consumer) print(r *kgo.Record) error {
 	} else {
 		c.buf = c.format.Append(c.buf[:0], &c.rec, c.printed)
 	}
+	c.written += int64(len(c.buf))
 	_, err := c.w.Write(c.buf)
 	return err
+}
+
+// total is how many records a bounded run has before it, at most; 0 when it follows.
+func (c *consumer) total() int64 {
+	if c.follow {
+		return c.flags.count
+	}
+	var n int64
+	for _, ps := range c.spans {
+		for _, s := range ps { // any order: a sum
+			n += s.stop - s.next
+		}
+	}
+	if c.flags.count > 0 {
+		n = min(n, c.flags.count)
+	}
+	return n
 }
 
 // skipEmptyTails finishes partitions in which nothing is left to print before their stop. It fetches at the next offset and looks

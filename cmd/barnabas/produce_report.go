@@ -147,6 +147,7 @@ type progress struct {
 	a       *app
 	verb    string
 	total   int64 // bytes; 0 when unknown
+	goal    int64 // records, where these are known instead; 0 when not
 	bytes   atomic.Int64
 	records atomic.Int64
 	stop    chan struct{}
@@ -164,6 +165,17 @@ func (a *app) newProgress(verb string, inputs []input) *progress {
 	}
 	if !a.errTTY || a.inTTY && len(inputs) == 1 && inputs[0].name == "" {
 		close(p.ended) // nobody looks, or somebody types
+		return p
+	}
+	go p.loop()
+	return p
+}
+
+// newGoal is progress towards a number of records; it shows nothing when records go to the same terminal.
+func (a *app) newGoal(verb string, records int64) *progress {
+	p := &progress{a: a, verb: verb, goal: records, stop: make(chan struct{}), ended: make(chan struct{})}
+	if !a.errTTY || a.outTTY || records == 0 {
+		close(p.ended)
 		return p
 	}
 	go p.loop()
@@ -192,7 +204,10 @@ func (p *progress) loop() {
 		drawn = true
 		n, b := p.records.Load(), p.bytes.Load()
 		line := fmt.Sprintf("%s %s records, %s, %s records/s", p.verb, humanCount(n), humanBytes(b), humanCount(int64(float64(n)/took.Seconds())))
-		if p.total > 0 {
+		switch {
+		case p.goal > 0:
+			line = fmt.Sprintf("%3d%%  %s", min(100, n*100/p.goal), line)
+		case p.total > 0:
 			line = fmt.Sprintf("%3d%%  %s", min(100, b*100/p.total), line)
 		}
 		fmt.Fprint(p.a.err, "\r"+line+"\x1b[K")

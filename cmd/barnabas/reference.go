@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ This page is written by the program: change the help texts in cmd/barnabas and r
 	each(root, func(c *cobra.Command) {
 		fmt.Fprintf(w, "- [%s](#%s): %s\n", c.CommandPath(), anchor(c), c.Short)
 	})
+	fmt.Fprint(w, "\nUnder *With `-o json`* a `?` marks a field that may be left out. `-o yaml` has the same fields.\n")
 	fmt.Fprint(w, "\n## Flags of all commands\n\n")
 	flagList(w, root.PersistentFlags())
 	each(root, func(c *cobra.Command) {
@@ -43,6 +45,14 @@ This page is written by the program: change the help texts in cmd/barnabas and r
 		if c.LocalNonPersistentFlags().HasAvailableFlags() {
 			fmt.Fprintln(w)
 			flagList(w, c.LocalNonPersistentFlags())
+		}
+		for i, v := range jsonOutputs[c.CommandPath()] {
+			if i == 0 {
+				fmt.Fprint(w, "\nWith `-o json`:\n")
+			}
+			fmt.Fprint(w, "\n```\n")
+			writeShape(w, reflect.TypeOf(v), "")
+			fmt.Fprint(w, "\n```\n")
 		}
 	})
 }

@@ -61,6 +61,23 @@ func TestEveryCommandHelps(t *testing.T) {
 	}
 }
 
+func TestEveryOutputIsDocumented(t *testing.T) {
+	silent := map[string]bool{"barnabas serve": true, "barnabas completion": true, "barnabas consume": true} // consume: see its --json
+	known := 0
+	each(commandTree(t), func(c *cobra.Command) {
+		_, documented := jsonOutputs[c.CommandPath()]
+		if documented {
+			known++
+		}
+		if !c.HasSubCommands() && !documented && !silent[c.CommandPath()] {
+			t.Errorf("%s: reference_json.go does not know what it prints", c.CommandPath())
+		}
+	})
+	if known != len(jsonOutputs) {
+		t.Errorf("reference_json.go knows %d commands, of which only %d exist", len(jsonOutputs), known)
+	}
+}
+
 func TestExamplesParse(t *testing.T) {
 	// Every flag in every example must exist. What follows a pipe or redirection is left out.
 	each(commandTree(t), func(c *cobra.Command) {

@@ -56,6 +56,9 @@ func (r *topicResult) fail(err error) {
 
 // report prints the results and is the command's end: an error if one of them failed.
 func (a *app) report(results []topicResult) error {
+	if results == nil {
+		results = []topicResult{} // [] in JSON, not null
+	}
 	bad, first := 0, error(nil)
 	for _, r := range results {
 		if r.err != nil {

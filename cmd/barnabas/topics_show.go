@@ -313,7 +313,9 @@ func newTopicsDescribe(a *app) *cobra.Command {
 			out := make([]topicDescription, 0, len(topics))
 			for _, t := range topics {
 				d := describeTopic(t, &facts)
-				d.Configs = configs[t.Topic]
+				if d.Configs = configs[t.Topic]; d.Configs == nil {
+					d.Configs = []configEntry{}
+				}
 				slices.SortStableFunc(d.Partitions, less)
 				out = append(out, d)
 			}
