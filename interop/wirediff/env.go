@@ -22,6 +22,7 @@ type Env struct {
 	broker  *rig.Broker
 	addr    string
 	node    int32
+	host    string
 	port    int
 	cluster string
 	words   *strings.Replacer // this broker's own names, replaced by words
@@ -38,9 +39,9 @@ var fixedProducers = map[int64]bool{4242: true, 4243: true, 4244: true}
 var bogusID = [16]byte{0xba, 0xda, 0x55, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}
 
 func newEnv(ctx context.Context, b *rig.Broker) (*Env, error) {
-	_, port, _ := net.SplitHostPort(b.Addr)
+	host, port, _ := net.SplitHostPort(b.Addr)
 	n, _ := strconv.Atoi(port)
-	e := &Env{broker: b, addr: b.Addr, port: n, ids: map[string][16]byte{}, names: map[[16]byte]string{},
+	e := &Env{broker: b, addr: b.Addr, host: host, port: n, ids: map[string][16]byte{}, names: map[[16]byte]string{},
 		ranges: map[int16][2]int16{}, state: map[string]any{}}
 	c, err := wire.Dial(ctx, e.addr, "wire-diff")
 	if err != nil {
@@ -119,15 +120,57 @@ func (r *run) do(req kmsg.Request) kmsg.Response {
 	if r.steps++; r.steps > 1 {
 		prefix = fmt.Sprintf("step%d", r.steps)
 	}
+	ends := map[string]int64{}
+	if produce, ok := req.(*kmsg.ProduceRequest); ok {
+		ends = r.ends(produce)
+	}
 	resp, err := r.ask(req)
 	if err != nil {
 		r.out[join(prefix, "outcome")] = err.Error()
 		return nil
 	}
 	for p, v := range flatten(r.env, prefix, resp) {
+		if partition, ok := strings.CutSuffix(p, ".BaseOffset"); ok {
+			v = relative(v, ends[strings.TrimPrefix(partition, prefix+".")])
+		}
 		r.out[p] = v
 	}
 	return resp
+}
+
+// relative tells a base offset as a distance from the partition's end before the request: where one broker takes a batch that the other
+// refuses, all later offsets would differ and say nothing new.
+func relative(offset string, end int64) string {
+	n, err := strconv.ParseInt(offset, 10, 64)
+	if err != nil || n < 0 {
+		return offset
+	}
+	return fmt.Sprintf("end%+d", n-end)
+}
+
+// ends are the end offsets of the partitions that a Produce names, by their path in its answer.
+func (r *run) ends(q *kmsg.ProduceRequest) map[string]int64 {
+	ask := kmsg.NewPtrListOffsetsRequest()
+	ask.Version, ask.ReplicaID = 4, -2 // as a debugging replica: the end of the log, not of what is visible
+	for _, t := range q.Topics {
+		lt := kmsg.NewListOffsetsRequestTopic()
+		lt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			lp := kmsg.NewListOffsetsRequestTopicPartition()
+			lp.Partition, lp.Timestamp, lp.CurrentLeaderEpoch = p.Partition, -1, -1
+			lt.Partitions = append(lt.Partitions, lp)
+		}
+		ask.Topics = append(ask.Topics, lt)
+	}
+	out := map[string]int64{}
+	if resp, ok := r.quiet(ask).(*kmsg.ListOffsetsResponse); ok {
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				out[fmt.Sprintf("Topics[%s].Partitions[%d]", t.Topic, p.Partition)] = p.Offset
+			}
+		}
+	}
+	return out
 }
 
 // note records something a case worked out itself.
