@@ -225,6 +225,9 @@ func BenchmarkOpen(b *testing.B) {
 
 // Nothing is allocated for a batch on its way in, nor for a read of what was written lately.
 func TestAppendAndReadDoNotAllocate(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector makes pools forget at random")
+	}
 	cfg := testConfig(vfs.OS())
 	cfg.Dirs = []string{t.TempDir()}
 	cfg.FlushMode = FlushNever

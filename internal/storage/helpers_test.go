@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -254,4 +255,14 @@ func (c *logCapture) logger() *slog.Logger { return slog.New(slog.NewTextHandler
 // setSequence patches the base sequence; the CRC is wrong after it, which Append does not look at.
 func setSequence(b batch.Batch, seq int32) {
 	b[53], b[54], b[55], b[56] = byte(seq>>24), byte(seq>>16), byte(seq>>8), byte(seq)
+}
+
+var (
+	randomName = regexp.MustCompile(`[0-9a-f]{32}-delete`)
+	lockLine   = regexp.MustCompile(`(?m)^lock .*\n`)
+)
+
+// hideNames makes an operation log the same in every run.
+func hideNames(ops string) string {
+	return lockLine.ReplaceAllString(randomName.ReplaceAllString(ops, "RANDOM-delete"), "")
 }

@@ -99,7 +99,6 @@ type segIndex struct {
 	sinceLast int64 // bytes appended since the last entry
 	next      int64 // offset after the last batch; the base when there is none
 	size      int64 // bytes covered
-	batches   int   // how many batches were added since the index was made or loaded
 
 	maxTS    int64 // largest timestamp so far, -1 when none
 	maxTSRel uint32
@@ -136,7 +135,6 @@ func (x *segIndex) add(baseOffset, lastOffset, maxTS int64, length int, interval
 	x.tail[x.tailN%tailBatches] = boundary{base: baseOffset, next: lastOffset + 1, pos: x.size, end: end}
 	x.tailN++
 	x.size, x.next = end, lastOffset+1
-	x.batches++
 	x.dirty = true
 	x.mu.Unlock()
 }

@@ -168,7 +168,10 @@ func (s *segment) load() (*segIndex, error) {
 			w.close()
 		}
 	}
-	x.batches, x.dirty = 0, false
+	if v := s.log.view.Load(); v != nil && v.last() == s && x.next > s.log.end.Load() {
+		return nil, &CorruptError{Segment: s.file.path(), Position: size, Reason: fmt.Sprintf("the last batch ends at offset %d, the checkpoint said the log does at %d", x.next-1, s.log.end.Load())}
+	}
+	x.dirty = false
 	if x.aborted, err = s.loadAborted(); err != nil {
 		return nil, err
 	}
