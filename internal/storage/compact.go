@@ -26,7 +26,7 @@ type compaction struct {
 	build  *batch.Builder
 	pace   pacer
 
-	lastOf  map[int64]int64 // producer -> last offset of the batch that remembers its sequence
+	lastOf  map[int64]int64 // producer -> last offset of the first batch that must go on telling its sequence
 	aborted []AbortedTxn    // by first offset
 	next    int             // of aborted, in the pass under way
 	ongoing map[int64]*ongoingTxn
@@ -54,7 +54,7 @@ func (l *Log) compact(d *dirtiness, nowMs int64) error {
 		return l.dir.fail(fmt.Sprintf("sealing a segment of %v", l.tp), err)
 	}
 	segs := v.segments[:d.segments]
-	c := &compaction{log: l, nowMs: nowMs, aborts: l.cleaning.aborts.Load(), reader: l.store.reader(), build: batch.NewBuilder(l.store.cfg.Codecs), lastOf: l.prod.lastOffsets()}
+	c := &compaction{log: l, nowMs: nowMs, aborts: l.cleaning.aborts.Load(), reader: l.store.reader(), build: batch.NewBuilder(l.store.cfg.Codecs), lastOf: l.prod.lastOffsets(l.HighWatermarkCheckpoint())}
 	defer l.store.readers.Put(c.reader)
 	c.pace = pacer{store: l.store, rate: l.store.cfg.CleanerIOBytesPerSecond, began: began}
 	upper := v.segments[d.segments].base
@@ -317,7 +317,9 @@ func (c *compaction) rewriteSegment(s *segment, end int64, last bool, out *clean
 			c.inAborted(b)
 			res = batch.FilterResult{Batch: b, Kept: int(b.RecordCount())}
 		default:
-			o.KeepEmpty = o.KeepEmpty || (b.HasProducerID() && c.lastOf[b.ProducerID()] == b.LastOffset())
+			if from, known := c.lastOf[b.ProducerID()]; known && b.HasProducerID() && b.LastOffset() >= from {
+				o.KeepEmpty = true
+			}
 			inAborted := c.inAborted(b)
 			res, err = c.reader.Filter(b, c.build, o, func(r *batch.Record) bool {
 				switch {

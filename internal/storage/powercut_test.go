@@ -29,6 +29,7 @@ import (
 //   - what was reported as durable is there, byte for byte, and nothing that was never appended;
 //   - the log ends right behind what is there, and the next record gets that offset;
 //   - a batch that an idempotent producer sends again is recognised if it is there, and taken if it is not;
+//   - of a compacted log, nothing that was never appended, the last record of each key, and no value that a tombstone had ended;
 //   - log start, leader epochs, the existence of partitions and the cluster id never go back behind what was answered or could be
 //     seen;
 //   - only a store that was closed cleanly is taken for clean;
@@ -218,15 +219,17 @@ const stepKinds = 10
 type mix struct {
 	create, append, flush, retry, deleteRecords, newEpoch, deleteLog, truncate, seal, pass int
 	partitions                                                                             int // of a topic
+	compact                                                                                bool
 }
 
 // Each seed works by one of these. The first does a bit of everything; the others dwell on what it would seldom reach.
 var mixes = []mix{
 	{create: 6, append: 44, flush: 22, retry: 6, deleteRecords: 5, newEpoch: 4, deleteLog: 2, truncate: 3, seal: 10, pass: 8, partitions: 3},
-	{create: 1, append: 60, flush: 2, retry: 2, deleteRecords: 1, truncate: 1, pass: 1, partitions: 1},                           // few flushes
+	{create: 1, append: 60, flush: 2, retry: 2, deleteRecords: 1, truncate: 1, seal: 8, pass: 1, partitions: 1},                  // few flushes
 	{create: 1, append: 50, flush: 20, retry: 10, newEpoch: 3, truncate: 15, seal: 8, pass: 3, partitions: 1},                    // a restless follower
 	{create: 2, append: 50, flush: 20, retry: 3, deleteRecords: 8, seal: 5, pass: 20, partitions: 1},                             // retention
 	{create: 20, append: 30, flush: 15, retry: 2, deleteRecords: 5, newEpoch: 2, deleteLog: 15, seal: 5, pass: 5, partitions: 2}, // topics come and go
+	{create: 2, append: 60, flush: 25, retry: 5, newEpoch: 1, deleteLog: 1, seal: 5, pass: 12, partitions: 1, compact: true},
 }
 
 type tristate int
@@ -325,6 +328,7 @@ func pick[T any](p *powerCut, from ...T) T { return from[p.rng.IntN(len(from))] 
 
 func (p *powerCut) run() {
 	p.disk = vfs.NewMemory()
+	p.mix = mixes[p.rng.IntN(len(mixes))]
 	p.config = storage.Config{
 		Dirs:                   []string{"/disk/data"},
 		NodeID:                 1,
@@ -336,7 +340,9 @@ func (p *powerCut) run() {
 		CheckpointInterval:     time.Duration(5+p.rng.IntN(20)) * time.Second,
 		HighWatermarkInterval:  5 * time.Second,
 		FlushMode:              pick(p, storage.FlushCommit, storage.FlushCommit, storage.FlushCommit, storage.FlushInterval, storage.FlushNever),
-		CleanerDisable:         true,
+		CleanerDisable:         !p.mix.compact,
+		CleanerBackoff:         7 * time.Second,
+		CleanerDedupeBytes:     64 << 10,
 		OpenFilesMax:           pick(p, 1, 3, 100),
 		OnFlushed:              p.flushed,
 	}
@@ -346,7 +352,6 @@ func (p *powerCut) run() {
 	if p.chance(3) {
 		p.config.Dirs = append(p.config.Dirs, "/disk/more")
 	}
-	p.mix = mixes[p.rng.IntN(len(mixes))]
 	p.topics = map[string]storage.LogConfig{}
 	for _, topic := range []string{"a", "b", "c"} {
 		cfg := storage.DefaultLogConfig()
@@ -357,6 +362,11 @@ func (p *powerCut) run() {
 		cfg.RetentionBytes = pick[int64](p, -1, 3000)
 		cfg.FileDeleteDelayMs = pick[int64](p, 0, 3000)
 		cfg.Preallocate = p.chance(3)
+		if p.mix.compact {
+			cfg.CleanupPolicy = storage.Compact
+			cfg.MinCleanableDirtyRatio = 0.01
+			cfg.DeleteRetentionMs = pick[int64](p, 0, 20_000)
+		}
 		p.topics[topic] = cfg
 	}
 	for range 2 + p.rng.IntN(4) {
@@ -668,11 +678,15 @@ func (p *powerCut) append(l *cutLog) {
 	p.builder.Reset(o)
 	records := 1 + p.rng.IntN(4)
 	for range records {
+		key := []byte{byte('k'), byte('a' + p.rng.IntN(8))}
 		value := make([]byte, pick(p, 0, 10, 100))
 		for i := range value {
 			value[i] = byte('a' + p.rng.IntN(26))
 		}
-		if err := p.builder.Append(time.Now().UnixMilli(), nil, value, nil); err != nil {
+		if p.chance(8) {
+			value = nil
+		}
+		if err := p.builder.Append(time.Now().UnixMilli(), key, value, nil); err != nil {
 			p.fail("build a batch: %w", err)
 			return
 		}
@@ -725,8 +739,9 @@ func (p *powerCut) retry(l *cutLog) {
 	if len(l.producers) == 0 {
 		return
 	}
-	producer := pick(p, l.producers...)
-	p.again(l, producer, p.rng.IntN(max(producer.known, 1)))
+	if producer := pick(p, l.producers...); producer.known > 0 {
+		p.again(l, producer, p.rng.IntN(producer.known))
+	}
 }
 
 // again sends the n-th last batch of a producer again, if the log has it.
@@ -893,10 +908,14 @@ func (p *powerCut) lookAt(l *cutLog) error {
 	if err != nil {
 		return err
 	}
-	n, err := sameBatches(l.batches, raw, start, end)
+	same := sameBatches
+	if p.mix.compact {
+		same = sameRecords
+	}
+	n, err := same(l.batches, raw, start, end)
 	if err != nil && l.uncut != nil {
 		l.batches = l.uncut
-		n, err = sameBatches(l.batches, raw, start, end)
+		n, err = same(l.batches, raw, start, end)
 	}
 	if err != nil {
 		return err
@@ -916,8 +935,10 @@ func (p *powerCut) lookAt(l *cutLog) error {
 	for _, producer := range l.producers {
 		p.again(l, producer, 0)
 	}
-	if err := p.lookUpTimes(l); err != nil {
-		return err
+	if !p.mix.compact {
+		if err := p.lookUpTimes(l); err != nil {
+			return err
+		}
 	}
 	return p.err
 }
@@ -991,4 +1012,75 @@ func sameBatches(appended []*cutBatch, read []batch.Batch, start, end int64) (n 
 		return 0, fmt.Errorf("the log starts at %d, the first batch read is %d", start, read[0].BaseOffset())
 	}
 	return n, nil
+}
+
+// sameRecords is sameBatches for a log that may be compacted anywhere.
+func sameRecords(appended []*cutBatch, read []batch.Batch, start, end int64) (n int, err error) {
+	for n < len(appended) && appended[n].last < end {
+		n++
+	}
+	if have := endOf(appended[:n]); have != end && end != start {
+		return 0, fmt.Errorf("the log ends at %d, inside or beyond what was appended", end)
+	}
+	var all []batch.Batch
+	for _, b := range appended[:n] {
+		all = append(all, b.raw)
+	}
+	written, lastOf := map[int64]cutRecord{}, map[string]int64{}
+	err = eachRecord(all, start, func(offset int64, r cutRecord) error {
+		written[offset], lastOf[r.key] = r, offset
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	foundLast, next := map[string]int64{}, start
+	err = eachRecord(read, start, func(offset int64, r cutRecord) error {
+		switch want, ok := written[offset]; {
+		case offset < next:
+			return fmt.Errorf("offset %d comes after %d", offset, next-1)
+		case !ok:
+			return fmt.Errorf("offset %d was never written", offset)
+		case r != want:
+			return fmt.Errorf("offset %d holds %v, %v was written", offset, r, want)
+		}
+		foundLast[r.key], next = offset, offset+1
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for key, offset := range lastOf { // any order: one is enough
+		found, ok := foundLast[key]
+		switch {
+		case ok && found == offset:
+		case !written[offset].tombstone:
+			return 0, fmt.Errorf("the last record of key %s, at %d, is gone", key, offset)
+		case ok:
+			return 0, fmt.Errorf("key %s was deleted at %d and is back with the record at %d", key, offset, found)
+		}
+	}
+	return n, nil
+}
+
+type cutRecord struct {
+	key, value string
+	tombstone  bool
+}
+
+// eachRecord calls fn for the records from offset start on.
+func eachRecord(batches []batch.Batch, start int64, fn func(offset int64, r cutRecord) error) error {
+	reader := batch.NewReader(batch.NewCodecs(batch.Limits{}))
+	for _, b := range batches {
+		err := reader.Each(b, func(r *batch.Record) error {
+			if r.Offset < start {
+				return nil
+			}
+			return fn(r.Offset, cutRecord{string(r.Key), string(r.Value), r.Value == nil})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -292,14 +292,21 @@ func (s *producers) list() []ProducerState {
 	return out
 }
 
-// lastOffsets is the offset of the last batch of every producer that a restart must still find in the log: compaction keeps them.
-func (s *producers) lastOffsets() map[int64]int64 {
+// lastOffsets is, for each producer, the last offset of its newest batch below the high watermark hw. Compaction keeps at least the header of
+// it and of those after it: a power cut may take the newer ones, and then this one alone tells the sequence. 0 when none is remembered.
+func (s *producers) lastOffsets(hw int64) map[int64]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[int64]int64, len(s.byID))
 	for id, p := range s.byID { // any order: into a map
-		if b := p.last(); b != nil {
-			out[id] = b.LastOffset
+		if p.n == 0 {
+			continue
+		}
+		out[id] = 0 // all that is remembered may be lost: keep whatever there is
+		for _, b := range p.batches[:p.n] {
+			if b.LastOffset < hw {
+				out[id] = b.LastOffset
+			}
 		}
 	}
 	return out
