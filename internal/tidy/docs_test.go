@@ -156,15 +156,49 @@ func versionTable(*testing.T) string {
 	return b.String()
 }
 
-// differenceTable is interop/wirediff/explained.txt: `API | versions | case | path | why` lines.
+// difference is a line of interop/wirediff/explained.txt, or several that are of one mind.
+type difference struct {
+	apis, fields        []string
+	versions, name, why string
+}
+
+// differenceTable is interop/wirediff/explained.txt: `API | versions | case | path | why` lines under comments that serve as headings.
 func differenceTable(t *testing.T) string {
 	text, err := os.ReadFile(filepath.Join(root, "interop", "wirediff", "explained.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []string
+	var b strings.Builder
+	var rows []difference
+	heading := ""
+	flush := func() {
+		if len(rows) == 0 {
+			return
+		}
+		if heading != "" {
+			fmt.Fprintf(&b, "**%s**\n\n", heading)
+		}
+		b.WriteString("| API | versions | case | field | why |\n|---|---|---|---|---|\n")
+		for _, r := range merged(rows) {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", strings.Join(r.apis, ", "), r.versions, r.name, strings.Join(r.fields, ", "), r.why)
+		}
+		b.WriteString("\n")
+		rows = nil
+	}
+	plain := func(cell string) string {
+		if cell == "*" {
+			return "all"
+		}
+		return strings.ReplaceAll(cell, "*", `\*`)
+	}
 	for n, line := range strings.Split(string(text), "\n") {
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+		line = strings.TrimSpace(line)
+		if comment, ok := strings.CutPrefix(line, "#"); ok {
+			flush()
+			heading = strings.TrimSpace(comment)
+			continue
+		}
+		if line == "" {
 			continue
 		}
 		cells := strings.SplitN(line, "|", 5)
@@ -172,21 +206,41 @@ func differenceTable(t *testing.T) string {
 			t.Fatalf("interop/wirediff/explained.txt:%d: want API | versions | case | path | why", n+1)
 		}
 		for i := range cells {
-			if cells[i] = strings.TrimSpace(cells[i]); cells[i] == "*" {
-				cells[i] = "all"
-			} else if i == 3 {
-				cells[i] = "`" + cells[i] + "`"
-			}
-			if cells[i] = strings.ReplaceAll(cells[i], "|", `\|`); i != 3 {
-				cells[i] = strings.ReplaceAll(cells[i], "*", `\*`)
-			}
+			cells[i] = strings.ReplaceAll(strings.TrimSpace(cells[i]), "|", `\|`)
 		}
-		rows = append(rows, "| "+strings.Join(cells, " | ")+" |")
+		field := "all"
+		if cells[3] != "*" {
+			field = "`" + cells[3] + "`"
+		}
+		rows = append(rows, difference{[]string{plain(cells[0])}, []string{field}, plain(cells[1]), plain(cells[2]), cells[4]})
 	}
-	if len(rows) == 0 {
+	flush()
+	if b.Len() == 0 {
 		return "No difference is explained yet."
 	}
-	return "| API | versions | case | field | why |\n|---|---|---|---|---|\n" + strings.Join(rows, "\n")
+	return b.String()
+}
+
+// merged joins rows that differ in their API only, then those that differ in their field only; the order stays.
+func merged(rows []difference) []difference {
+	join := func(rows []difference, same func(a, b *difference) bool, take func(into, from *difference)) (out []difference) {
+	next:
+		for i := range rows {
+			for k := range out {
+				if same(&out[k], &rows[i]) {
+					take(&out[k], &rows[i])
+					continue next
+				}
+			}
+			out = append(out, rows[i])
+		}
+		return out
+	}
+	alike := func(a, b *difference) bool { return a.versions == b.versions && a.name == b.name && a.why == b.why }
+	rows = join(rows, func(a, b *difference) bool { return alike(a, b) && slices.Equal(a.fields, b.fields) },
+		func(into, from *difference) { into.apis = append(into.apis, from.apis...) })
+	return join(rows, func(a, b *difference) bool { return alike(a, b) && slices.Equal(a.apis, b.apis) },
+		func(into, from *difference) { into.fields = append(into.fields, from.fields...) })
 }
 
 var (
