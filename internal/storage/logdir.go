@@ -245,7 +245,7 @@ func (d *logDir) save(name string, value func(l *Log) (offset int64, ok bool)) e
 	d.saveMu.Lock()
 	defer d.saveMu.Unlock()
 	m := make(map[kafka.TopicPartition]int64)
-	for _, l := range d.store.Logs() {
+	for _, l := range d.store.unsorted() {
 		if l.dir != d {
 			continue
 		}
@@ -396,12 +396,12 @@ func (l *Log) writeClosing(each bool) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if l.config().Preallocate {
-			if err := s.trim(); err != nil {
-				return n, err
-			}
-			n++
+	}
+	if l.config().Preallocate && s.idx.Load() != nil {
+		if err := s.trim(); err != nil {
+			return n, err
 		}
+		n++
 	}
 	end := l.end.Load()
 	if k := len(l.snapshots); (k > 0 && l.snapshots[k-1] != end) || (k == 0 && !l.prod.empty()) {

@@ -111,23 +111,44 @@ func (l *Log) expired(c *LogConfig, nowMs int64) (n int, why string, err error) 
 	return n, why, nil
 }
 
-// newest is the largest timestamp of the segment, or when the file last changed.
+// newest is the largest timestamp of the segment, or when the file last changed. The index of a segment that nobody else looks at is not
+// kept for it: a check of 10,000 idle logs leaves no memory behind.
 func (s *segment) newest() (int64, error) {
+	size := s.size.Load()
+	if known := s.newestOf.Load(); known != nil && known.size == size {
+		return known.ts, nil
+	}
+	idle := s.idx.Load() == nil
 	x, err := s.index()
 	if err != nil {
 		return 0, err
 	}
-	if ts, _ := x.maxTime(); ts >= 0 {
-		return ts, nil
+	ts, _ := x.maxTime()
+	if ts < 0 {
+		f, err := s.file.pin()
+		if err != nil {
+			return 0, err
+		}
+		t, err := f.ModTime()
+		s.file.unpin()
+		if err != nil {
+			return 0, err
+		}
+		ts = t.UnixMilli()
 	}
-	f, err := s.file.pin()
-	if err != nil {
-		return 0, err
+	if idle && !s.sealed.Load() {
+		s.log.mu.Lock() // an append between taking the index and adding to it holds this
+		if !x.isDirty() {
+			s.idx.CompareAndSwap(x, nil)
+		}
+		s.log.mu.Unlock()
 	}
-	defer s.file.unpin()
-	t, err := f.ModTime()
-	return t.UnixMilli(), err
+	s.newestOf.Store(&newestTime{size: size, ts: ts})
+	return ts, nil
 }
+
+// newestTime is the largest timestamp of a segment when it had so many bytes.
+type newestTime struct{ size, ts int64 }
 
 // AdvanceStart raises the log start to offset, which may lie inside a segment: what is below cannot be read from now on, and survives no
 // restart. Durable before return. A lower offset changes nothing; one above the log end is *OutOfRange.

@@ -54,10 +54,11 @@ type segment struct {
 	createdMs int64 // wall time of creation, or of the file's last change when found at open
 	jitterMs  int64 // how much earlier than segment.ms it rolls
 
-	idx     atomic.Pointer[segIndex]
-	idxMu   sync.Mutex // one loader at a time
-	touched atomic.Bool
-	dirty   atomic.Bool // write left the file pinned for the next flush
+	idx      atomic.Pointer[segIndex]
+	idxMu    sync.Mutex // one loader at a time
+	touched  atomic.Bool
+	newestOf atomic.Pointer[newestTime]
+	dirty    atomic.Bool // write left the file pinned for the next flush
 
 	// Under log.syncMu: how many bytes are durable, and whether the file's name is.
 	synced int64

@@ -168,14 +168,20 @@ func (s *Store) Get(tp kafka.TopicPartition) *Log {
 	return s.logs[tp]
 }
 
-// Logs are all logs, sorted by topic and partition.
-func (s *Store) Logs() []*Log {
+// unsorted are all logs in no order, for tasks that look at each.
+func (s *Store) unsorted() []*Log {
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	out := make([]*Log, 0, len(s.logs))
-	for _, l := range s.logs { // any order: sorted below
+	for _, l := range s.logs { // any order: says the name
 		out = append(out, l)
 	}
-	s.mu.RUnlock()
+	return out
+}
+
+// Logs are all logs, sorted by topic and partition.
+func (s *Store) Logs() []*Log {
+	out := s.unsorted()
 	slices.SortFunc(out, func(a, b *Log) int { return a.tp.Compare(b.tp) })
 	return out
 }
@@ -320,7 +326,7 @@ func (s *Store) sweep() {
 	if s.cfg.FlushMode == FlushCommit {
 		return
 	}
-	for _, l := range s.Logs() {
+	for _, l := range s.unsorted() {
 		if since := l.dirtyMs.Load(); since > 0 && now-since >= l.config().FlushMs {
 			l.WantFlush()
 		}
@@ -329,7 +335,7 @@ func (s *Store) sweep() {
 
 // flushDirty wants a flush of every log that has unsynced bytes.
 func (s *Store) flushDirty() {
-	for _, l := range s.Logs() {
+	for _, l := range s.unsorted() {
 		if l.flushed.Load() < l.end.Load() {
 			l.WantFlush()
 		}
@@ -357,7 +363,7 @@ func (s *Store) CheckpointHighWatermarks() error {
 // ExpireProducers forgets producers that have not written for Config.ProducerExpiration.
 func (s *Store) ExpireProducers() {
 	before := s.now() - s.cfg.ProducerExpiration.Milliseconds()
-	for _, l := range s.Logs() {
+	for _, l := range s.unsorted() {
 		if n := l.prod.expire(before); n > 0 {
 			l.logger().Debug("producers expired", "producers", n)
 		}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -61,19 +62,25 @@ func (x *segIndex) abortedTxns() []AbortedTxn {
 // AbortedTxns lists, by rising first offset, the aborted transactions that a read_committed reader of [from, upper) must know: those that
 // wrote in that range.
 func (l *Log) AbortedTxns(from, upper int64) ([]AbortedTxn, error) {
-	if err := l.usable(); err != nil {
-		return nil, err
+	for {
+		if err := l.usable(); err != nil {
+			return nil, err
+		}
+		v := l.view.Load()
+		out, err := v.aborted(from, upper)
+		// A segment that left the view may have lost its files while we looked, and with them what it knew.
+		if l.view.Load() == v {
+			return out, err
+		}
 	}
-	var out []AbortedTxn
-	v := l.view.Load()
+}
+
+func (v *view) aborted(from, upper int64) (out []AbortedTxn, err error) {
 scan:
 	for _, s := range v.segments[v.floor(from):] {
 		x, err := s.index()
-		if missing(err) {
-			continue // retention took it meanwhile
-		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the transactions of %s: %w", s.file.path(), err)
 		}
 		for _, t := range x.abortedTxns() {
 			if t.LastOffset >= from && t.FirstOffset < upper {
@@ -84,14 +91,6 @@ scan:
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b AbortedTxn) int {
-		switch {
-		case a.FirstOffset < b.FirstOffset:
-			return -1
-		case a.FirstOffset > b.FirstOffset:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(out, func(a, b AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 	return out, nil
 }
