@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
@@ -48,15 +50,17 @@ type Checker struct {
 func NewChecker(codecs *Codecs) *Checker { return &Checker{codecs: codecs} }
 
 // Check validates raw, which is all that one Produce request brings for one partition, as a leader must before it appends: one whole batch v2 whose
-// header is sound, whose records can be read to their exact end, and which obeys the rules. The Fault carries Kafka's error code.
+// header is sound, whose records can be read to their exact end, and which obeys the rules. The Fault carries the code that Kafka answers, also where
+// it is UNKNOWN_SERVER_ERROR, as for records that cannot be decompressed.
 //
 // The batch aliases raw, patched where MaxTimestamp was wrong or the time is the broker's (LogAppendTime), unless Info.Rewritten: the topic wants
-// another codec, or the offset deltas of the records were not 0, 1, 2... Kafka corrects those in compressed batches and stores them in others; we
-// correct both, since compaction would take such a record for a later one of another producer. A rewritten batch is valid until the next Check.
+// another codec, or the offset deltas of uncompressed records were not 0, 1, 2... Kafka stores those as they are; we correct them, since readers and
+// compaction would take such a record for a later one of another producer. Compressed batches with such deltas are refused, as by Kafka, unless the
+// topic wants another codec. A rewritten batch is valid until the next Check.
 //
 // Records of a compressed batch are looked at as they stream through a window, so their number and size cost time but no memory.
 func (c *Checker) Check(raw []byte, rules *Rules) (Batch, Info, *Fault) {
-	b, fault := single(raw)
+	b, fault := Single(raw)
 	if fault == nil {
 		fault = checkHeader(b, rules)
 	}
@@ -71,6 +75,9 @@ func (c *Checker) Check(raw []byte, rules *Rules) (Batch, Info, *Fault) {
 	if rules.Compression.Override {
 		codec = rules.Compression.Codec
 	}
+	if codec == b.Codec() && codec != CodecNone && !consecutive {
+		return nil, Info{}, faultf(kafka.UnknownServerError, "the offset deltas of the records in a compressed batch must be 0, 1, 2 and so on")
+	}
 	if codec != b.Codec() || !consecutive {
 		if b, fault = c.rewrite(b, codec, info.RecordBytes, rules); fault != nil {
 			return nil, Info{}, fault
@@ -84,28 +91,64 @@ func (c *Checker) Check(raw []byte, rules *Rules) (Batch, Info, *Fault) {
 	return b, info, nil
 }
 
-// single is raw as the one batch it must be.
-func single(raw []byte) (Batch, *Fault) {
+// Single is the one batch that raw brings. Bytes after it that are too few for another batch are left out, as in Kafka; a second batch, or bytes
+// that cannot begin one, are a Fault.
+func Single(raw []byte) (Batch, *Fault) {
 	if len(raw) == 0 {
 		return nil, faultf(kafka.InvalidRecord, "the request holds no record batch for the partition")
 	}
-	if len(raw) <= magicAt {
-		return nil, tornf("%d bytes are too few for a record batch", len(raw))
+	size, fault := peek(raw)
+	switch {
+	case fault != nil:
+		return nil, fault
+	case size == 0:
+		return nil, tooFew(raw)
+	case raw[magicAt] != MagicV2:
+		return nil, faultf(kafka.InvalidRecord, "the records have message format %d: only format %d, of clients since 0.11, can be written", raw[magicAt], MagicV2)
+	case size < HeaderSize:
+		return nil, faultf(kafka.CorruptMessage, "a record batch cannot have length %d", size-LengthSize)
 	}
-	if magic := int8(raw[magicAt]); magic != MagicV2 {
-		return nil, faultf(kafka.InvalidRecord, "the records have message format %d: only format %d, of clients since 0.11, can be written", magic, MagicV2)
+	second, fault := peek(raw[size:])
+	switch {
+	case fault != nil:
+		return nil, fault
+	case second > 0:
+		return nil, faultf(kafka.InvalidRecord, "the request holds more than one record batch for the partition")
 	}
-	b, rest, err := Next(raw)
-	if err != nil {
-		return nil, err.(*Fault)
+	return Batch(raw[:size:size]), nil
+}
+
+// peek is the size of the record batch, or message set of an older format, that b begins with, and 0 when b ends inside it. It agrees with Kafka on
+// which bytes are corrupt rather than too few.
+func peek(b []byte) (size int, fault *Fault) {
+	const smallest = 14 // of a message of format 0, less its offset and its length
+	if len(b) < LengthSize {
+		return 0, nil
 	}
-	if len(rest) > 0 {
-		if _, _, err := Next(rest); err == nil {
-			return nil, faultf(kafka.InvalidRecord, "the request holds more than one record batch for the partition")
-		}
-		return nil, faultf(kafka.CorruptMessage, "%d bytes follow the record batch, and are none", len(rest))
+	length := int32(binary.BigEndian.Uint32(b[lengthAt:]))
+	if length < smallest {
+		return 0, faultf(kafka.CorruptMessage, "a record batch cannot have length %d", length)
 	}
-	return b, nil
+	if len(b) <= magicAt {
+		return 0, nil
+	}
+	if b[magicAt] > MagicV2 {
+		return 0, faultf(kafka.CorruptMessage, "the records have message format %d, which does not exist", int8(b[magicAt]))
+	}
+	if int64(length)+LengthSize > int64(len(b)) {
+		return 0, nil
+	}
+	return int(length) + LengthSize, nil
+}
+
+// tooFew says how raw falls short of a batch.
+func tooFew(raw []byte) *Fault {
+	f := faultf(kafka.InvalidRecord, "%d bytes are too few for a record batch", len(raw))
+	if len(raw) > magicAt {
+		f.Message = fmt.Sprintf("the record batch is %d bytes long, but only %d are there", int64(binary.BigEndian.Uint32(raw[lengthAt:]))+LengthSize, len(raw))
+	}
+	f.cause = io.ErrUnexpectedEOF
+	return f
 }
 
 // checkHeader looks at all that can be said without the records.

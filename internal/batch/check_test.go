@@ -46,18 +46,19 @@ func TestCheckRefusesWithKafkasCode(t *testing.T) {
 	}{
 		{"null records", nil, invalid, "no record batch"},
 		{"empty records", []byte{}, invalid, "no record batch"},
-		{"a few bytes", good[:16], corrupt, "too few"},
-		{"a batch without its end", good[:len(good)-1], corrupt, "only"},
-		{"a header without its end", good[:40], corrupt, "only"},
+		{"a few bytes", good[:16], invalid, "too few"},
+		{"a batch without its end", good[:len(good)-1], invalid, "only"},
+		{"a header without its end", good[:40], invalid, "only"},
 		{"two batches", append(bytes.Clone(good), good...), invalid, "more than one"},
-		{"a batch and stray bytes", append(bytes.Clone(good), 1, 2, 3), corrupt, "3 bytes follow"},
+		{"a batch and bytes that cannot begin another", append(bytes.Clone(good), make([]byte, 12)...), corrupt, "length 0"},
+		{"a batch and one of a format to come", append(bytes.Clone(good), tampered(t, func(b Batch) { b[magicAt] = 3 })...), corrupt, "format 3"},
 		{"a length below a header's", tampered2(t, func(b Batch) { binary.BigEndian.PutUint32(b[lengthAt:], 48) }), corrupt, "length 48"},
 		{"a negative length", tampered2(t, func(b Batch) { binary.BigEndian.PutUint32(b[lengthAt:], 1<<31) }), corrupt, "length -"},
-		{"a length of 2 GiB", tampered2(t, func(b Batch) { binary.BigEndian.PutUint32(b[lengthAt:], math.MaxInt32) }), corrupt, "length"},
+		{"a length of 2 GiB", tampered2(t, func(b Batch) { binary.BigEndian.PutUint32(b[lengthAt:], math.MaxInt32) }), invalid, "only"},
 		{"magic 0", tampered(t, func(b Batch) { b[magicAt] = 0 }), invalid, "format 0"},
 		{"magic 1", tampered(t, func(b Batch) { b[magicAt] = 1 }), invalid, "format 1"},
-		{"magic 3", tampered(t, func(b Batch) { b[magicAt] = 3 }), invalid, "format 3"},
-		{"a message set of format 1, shorter than our header", append(make([]byte, 16), 1, 0, 0, 0, 0), invalid, "format 1"},
+		{"magic 3", tampered(t, func(b Batch) { b[magicAt] = 3 }), corrupt, "format 3"},
+		{"a message set of format 1, shorter than our header", []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}, invalid, "format 1"},
 		{"a flipped bit", tampered2(t, func(b Batch) { b[len(b)-1] ^= 4 }), corrupt, "checksum"},
 		{"a wrong checksum", tampered2(t, func(b Batch) { b[crcAt]++ }), corrupt, "checksum"},
 		{"a base offset other than 0", tampered(t, func(b Batch) { b.SetBaseOffset(1) }), invalid, "base offset"},
@@ -72,27 +73,27 @@ func TestCheckRefusesWithKafkasCode(t *testing.T) {
 		}), invalid, "records"},
 		{"a control batch", build(t, Options{Control: true}, plain(1)...), invalid, "control"},
 		{"a producer id without a sequence", idempotent, invalid, "base sequence -1"},
-		{"codec 5", tampered(t, func(b Batch) { b[attributesAt+1] |= 5 }), kafka.UnsupportedCompressionType, "codec 5"},
-		{"codec 7", tampered(t, func(b Batch) { b[attributesAt+1] |= 7 }), kafka.UnsupportedCompressionType, "codec 7"},
+		{"codec 5", tampered(t, func(b Batch) { b[attributesAt+1] |= 5 }), kafka.UnknownServerError, "codec 5"},
+		{"codec 7", tampered(t, func(b Batch) { b[attributesAt+1] |= 7 }), kafka.UnknownServerError, "codec 7"},
 		{"more records promised than there are", tampered(t, func(b Batch) {
 			binary.BigEndian.PutUint32(b[lastOffsetDeltaAt:], 3)
 			binary.BigEndian.PutUint32(b[recordCountAt:], 4)
-		}), corrupt, "record 3"},
+		}), invalid, "record 3"},
 		{"fewer records promised than there are", tampered(t, func(b Batch) {
 			binary.BigEndian.PutUint32(b[lastOffsetDeltaAt:], 1)
 			binary.BigEndian.PutUint32(b[recordCountAt:], 2)
-		}), corrupt, "more bytes follow"},
-		{"a record longer than the batch", wrap(CodecNone, 1, append([]byte{100}, none...)), corrupt, "record 0"},
-		{"a record longer than its fields", wrap(CodecNone, 1, area(append(none[:6:6], 0))), corrupt, "record 0"},
-		{"a record shorter than its fields", wrap(CodecNone, 1, append(area(none[:5]), 0)), corrupt, "record 0"},
-		{"a record of length 0", wrap(CodecNone, 1, []byte{0}), corrupt, "record 0"},
-		{"a record of negative length", wrap(CodecNone, 1, []byte{1, 0, 0, 0, 1, 1, 0}), corrupt, "record 0"},
-		{"a length without end", wrap(CodecNone, 1, bytes.Repeat([]byte{0x80}, 9)), corrupt, "record 0"},
-		{"a key of length -2", wrap(CodecNone, 1, area([]byte{0, 0, 0, 3, 1, 0})), corrupt, "record 0"},
-		{"a key beyond its record", wrap(CodecNone, 1, area([]byte{0, 0, 0, 4, 1, 0})), corrupt, "record 0"},
-		{"a negative count of headers", wrap(CodecNone, 1, area([]byte{0, 0, 0, 1, 1, 1})), corrupt, "record 0"},
-		{"a header with a null key", wrap(CodecNone, 1, area([]byte{0, 0, 0, 1, 1, 2, 1, 1})), corrupt, "record 0"},
-		{"more headers promised than there are", wrap(CodecNone, 1, area([]byte{0, 0, 0, 1, 1, 4, 0, 1})), corrupt, "record 0"},
+		}), invalid, "more bytes follow"},
+		{"a record longer than the batch", wrap(CodecNone, 1, append([]byte{100}, none...)), invalid, "record 0"},
+		{"a record longer than its fields", wrap(CodecNone, 1, area(append(none[:6:6], 0))), invalid, "record 0"},
+		{"a record shorter than its fields", wrap(CodecNone, 1, append(area(none[:5]), 0)), invalid, "record 0"},
+		{"a record of length 0", wrap(CodecNone, 1, []byte{0}), invalid, "record 0"},
+		{"a record of negative length", wrap(CodecNone, 1, []byte{1, 0, 0, 0, 1, 1, 0}), invalid, "record 0"},
+		{"a length without end", wrap(CodecNone, 1, bytes.Repeat([]byte{0x80}, 9)), invalid, "record 0"},
+		{"a key of length -2", wrap(CodecNone, 1, area([]byte{0, 0, 0, 3, 1, 0})), invalid, "record 0"},
+		{"a key beyond its record", wrap(CodecNone, 1, area([]byte{0, 0, 0, 4, 1, 0})), invalid, "record 0"},
+		{"a negative count of headers", wrap(CodecNone, 1, area([]byte{0, 0, 0, 1, 1, 1})), invalid, "record 0"},
+		{"a header with a null key", wrap(CodecNone, 1, area([]byte{0, 0, 0, 1, 1, 2, 1, 1})), invalid, "record 0"},
+		{"more headers promised than there are", wrap(CodecNone, 1, area([]byte{0, 0, 0, 1, 1, 4, 0, 1})), invalid, "record 0"},
 		{"a batch of one byte too many", tampered(t, func(b Batch) {}), tooLarge, "max.message.bytes"},
 		{"records without keys in a compacted topic", keyless, invalid, "2 of the batch's 3 records"},
 	} {
@@ -185,7 +186,7 @@ func TestARecordLargerThanTheWindowIsJudgedLikeAnother(t *testing.T) {
 			_, _, narrowFault := NewChecker(narrow).Check(raw, lax())
 			codes = append(codes, code(wideFault), code(narrowFault))
 		}
-		want := kafka.CorruptMessage
+		want := kafka.InvalidRecord
 		if c.ok {
 			want = kafka.None
 		}
@@ -382,11 +383,18 @@ func TestOffsetDeltasAreMadeConsecutive(t *testing.T) {
 				body = appendVarint(body, d)
 				a = append(a, area(append(body, 2, 'a'+byte(i), 2, 'v', 0))...)
 			}
+			rules, stored := lax(), codec
 			if codec != CodecNone {
+				// As in Kafka: refused, unless the batch is compressed anew anyway.
 				a = compress(t, codec, a)
+				if _, _, fault := checker.Check(wrap(codec, 3, a), rules); code(fault) != kafka.UnknownServerError {
+					t.Fatalf("%v, %s: %v", codec, name, fault)
+				}
+				stored = codec%Zstd + 1
+				rules.Compression = Compression{Override: true, Codec: stored}
 			}
-			got, info, fault := checker.Check(wrap(codec, 3, a), lax())
-			if fault != nil || !info.Rewritten || got.Codec() != codec || !got.ValidCRC() || got.MaxTimestamp() != 1002 || info.MaxTimestampOffsetDelta != 2 {
+			got, info, fault := checker.Check(wrap(codec, 3, a), rules)
+			if fault != nil || !info.Rewritten || got.Codec() != stored || !got.ValidCRC() || got.MaxTimestamp() != 1002 || info.MaxTimestampOffsetDelta != 2 {
 				t.Fatalf("%v, %s: %+v, %v", codec, name, info, fault)
 			}
 			want := []rec{

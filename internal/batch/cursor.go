@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"errors"
 	"io"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
@@ -31,7 +32,7 @@ func (c *cursor) open(codecs *Codecs, b Batch) *Fault {
 		return nil
 	}
 	if !c.codec.Known() {
-		c.fault = faultf(kafka.UnsupportedCompressionType, "the batch is compressed with %v, which Kafka does not have", c.codec)
+		c.fault = faultf(kafka.UnknownServerError, "the batch is compressed with %v, which Kafka does not have", c.codec)
 		return c.fault
 	}
 	dec, err := codecs.decoder(c.codec, b.Records())
@@ -245,9 +246,12 @@ func (c *cursor) pour(n int, w io.Writer) error {
 // damaged is the Fault for a record that cannot be read: a limit or the decompressor's, if that is why.
 func (c *cursor) damaged(index, count int32) *Fault {
 	if c.fault != nil {
+		if c.codec == Gzip && errors.Is(c.fault, io.ErrUnexpectedEOF) {
+			c.fault.Code = kafka.InvalidRecord // the one codec whose end Kafka tells from its other errors
+		}
 		return c.fault
 	}
-	return faultf(kafka.CorruptMessage, "record %d of the batch's %d cannot be read: it does not end where it should", index, count)
+	return faultf(kafka.InvalidRecord, "record %d of the batch's %d cannot be read: it does not end where it should", index, count)
 }
 
 // finish is nil when the record area ends here, as it must after the last record.
@@ -255,5 +259,5 @@ func (c *cursor) finish(count int32) *Fault {
 	if c.pos == c.end && !c.fill() {
 		return c.fault
 	}
-	return faultf(kafka.CorruptMessage, "the batch says it holds %d records, but more bytes follow them", count)
+	return faultf(kafka.InvalidRecord, "the batch says it holds %d records, but more bytes follow them", count)
 }

@@ -72,7 +72,14 @@ type lz4Decoder struct {
 	r  *lz4.Reader
 }
 
-func (d *lz4Decoder) Read(p []byte) (int, error) { return d.r.Read(p) }
+// Read leaves the checksum of the whole content aside, as Kafka and its Java client do: the checksum of the batch covers the same bytes.
+func (d *lz4Decoder) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	if errors.Is(err, lz4.ErrInvalidFrameChecksum) {
+		err = io.EOF
+	}
+	return n, err
+}
 
 // open refuses what Kafka's Java client could not read after us: other lz4 formats, and blocks that refer to earlier blocks. It holds two blocks of
 // at most lz4BlockMax, whatever the frame says.
@@ -272,7 +279,8 @@ type limitError struct {
 
 func (e *limitError) Error() string { return e.message }
 
-// decodeFault tells a limit from bytes that cannot be decompressed.
+// decodeFault tells a limit from bytes that cannot be decompressed. For those Kafka has no better code than UNKNOWN_SERVER_ERROR, which a producer
+// does not retry: the same bytes would fail again.
 func decodeFault(codec Codec, err error) *Fault {
 	var limit *limitError
 	if errors.As(err, &limit) {
@@ -281,7 +289,7 @@ func decodeFault(codec Codec, err error) *Fault {
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 		return faultf(kafka.UnsupportedCompressionType, "a zstd frame asks for a window above %s", SettingWindowBytes)
 	}
-	f := faultf(kafka.CorruptMessage, "the records cannot be decompressed with %v: %v", codec, err)
+	f := faultf(kafka.UnknownServerError, "the records cannot be decompressed with %v: %v", codec, err)
 	f.cause = err
 	return f
 }

@@ -43,9 +43,6 @@ func (c *Checker) copyRecords(b Batch, codec Codec, level int) *Fault {
 	if codec == CodecNone {
 		return c.copyTo(&c.out, b)
 	}
-	if b.Codec() == codec {
-		level = DefaultLevel // not the topic's choice: only the offsets were wrong
-	}
 	e, pool, err := c.codecs.encoder(codec, level, &c.out)
 	if err != nil {
 		return rewriteFault(codec, err)

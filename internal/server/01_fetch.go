@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/replica/driver"
 	"github.com/barnabas-mq/barnabas/internal/storage"
@@ -24,6 +25,7 @@ import (
 // v15  replica state instead of replica id (KIP-903)
 // v16  node endpoints (KIP-951)
 // v17  directory id (KIP-853)
+// v18  a follower's high watermark (KIP-1166)
 //
 // Record bytes go from the file to the socket as they were produced. A fetch that finds too little is parked until the high watermark
 // of one of its partitions moves, or its wait is over.
@@ -70,6 +72,9 @@ func (c *conn) fetch(r *Request) error {
 	if r.Version >= 15 {
 		replica = q.ReplicaState.ID
 	}
+	if !knownIsolation(q.IsolationLevel) {
+		return c.refuseFetch(r, q, kafka.UnknownServerError)
+	}
 	parts, session, incremental, code := c.srv.sessions.begin(q)
 	call := &fetchCall{
 		header: r.RequestHeader, version: r.Version, parts: parts, session: session, incremental: incremental,
@@ -92,6 +97,28 @@ func (c *conn) fetch(r *Request) error {
 	return nil
 }
 
+// refuseFetch answers the whole request with a code; clients before v13 find it in each partition, too.
+func (c *conn) refuseFetch(r *Request, q *kmsg.FetchRequest, code kafka.ErrorCode) error {
+	c.srv.deps.Metrics.Error(wire.KeyFetch, code)
+	resp := wire.FetchResponse{ErrorCode: int16(code), SessionID: q.SessionID}
+	for i := 0; i < len(q.Topics) && r.Version < 13; i++ {
+		t := wire.FetchTopic{Name: q.Topics[i].Topic, First: len(resp.Partitions), Count: len(q.Topics[i].Partitions)}
+		for k := range q.Topics[i].Partitions {
+			row := failedRow(q.Topics[i].Partitions[k].Partition)
+			row.ErrorCode = int16(code)
+			resp.Partitions = append(resp.Partitions, row)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	call := &fetchCall{header: r.RequestHeader, version: r.Version, start: r.Now, requestSize: len(r.Body)}
+	return call.send(c, c.out[:0], &resp)
+}
+
+// failedRow is a partition as it is answered before its log was looked at: with a list of aborted transactions, which is empty.
+func failedRow(index int32) wire.FetchPartition {
+	return wire.FetchPartition{Index: index, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReader: -1, Aborted: []wire.AbortedTxn{}}
+}
+
 func (f *fetchCall) enough() bool { return f.urgent || len(f.rows) == 0 || f.bytes >= f.minBytes }
 
 // look reads every partition once, in the session's order, within the limits of the request.
@@ -104,7 +131,7 @@ func (f *fetchCall) look(c *conn) {
 	left := f.maxBytes
 	for part := f.parts.head.next; part != &f.parts.head; part = part.next {
 		row := fetchRow{part: part}
-		row.wire = wire.FetchPartition{Index: part.part, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReader: -1}
+		row.wire = failedRow(part.part)
 		if code := f.lookAt(c, &row, left); code != kafka.None {
 			row.wire.ErrorCode = int16(code)
 			f.urgent = true
@@ -122,7 +149,14 @@ func (f *fetchCall) lookAt(c *conn, row *fetchRow, left int) kafka.ErrorCode {
 	if code != kafka.None {
 		return code
 	}
+	if c := p.Config().Rules.Compression; f.version < 10 && c.Override && c.Codec == batch.Zstd {
+		return kafka.UnsupportedCompressionType // clients before v10 cannot read zstd; what producers chose themselves they get as it is
+	}
+	row.wire.Aborted = nil
 	if code := p.ErrorCode(); code != kafka.None {
+		if code == kafka.KafkaStorageError && f.version <= 5 {
+			code = kafka.NotLeaderOrFollower // which clients of that age know, and look for another leader
+		}
 		return code
 	}
 	if code := p.CheckEpoch(part.leaderEpoch); code != kafka.None {
@@ -130,6 +164,9 @@ func (f *fetchCall) lookAt(c *conn, row *fetchRow, left int) kafka.ErrorCode {
 	}
 	if f.follower {
 		// This node leads all its partitions and has no follower: nobody may fetch in a follower's name.
+		if part.leaderEpoch < 0 {
+			return kafka.NotLeaderOrFollower
+		}
 		return kafka.UnknownLeaderEpoch
 	}
 	log := p.Log()

@@ -47,21 +47,36 @@ func listOffsets(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		rt.Topic = t.Topic
 		for k := range t.Partitions {
 			part := &t.Partitions[k]
+			tp := kafka.TopicPartition{Topic: t.Topic, Partition: part.Partition}
+			times := asked[tp]
+			if times == 0 {
+				continue // it was answered where it came first
+			}
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Timestamp, rp.Offset, rp.LeaderEpoch = part.Partition, -1, -1, -1
 			code := kafka.InvalidRequest
-			if asked[kafka.TopicPartition{Topic: t.Topic, Partition: part.Partition}] == 1 {
+			switch {
+			case q.Version >= 2 && !knownIsolation(q.IsolationLevel):
+				code = kafka.UnknownServerError
+			case times == 1:
 				code = s.listOffset(q, t.Topic, part, &rp)
 			}
+			asked[tp] = 0
 			if rp.ErrorCode = int16(code); code != kafka.None {
 				s.deps.Metrics.Error(r.Key, code)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
-		resp.Topics = append(resp.Topics, rt)
+		if len(rt.Partitions) > 0 || len(t.Partitions) == 0 {
+			resp.Topics = append(resp.Topics, rt)
+		}
 	}
 	return resp
 }
+
+// knownIsolation reports whether there is such an isolation level: 0 is read_uncommitted, 1 read_committed. Kafka has no code of its
+// own for others and answers UNKNOWN_SERVER_ERROR.
+func knownIsolation(level int8) bool { return level == 0 || level == 1 }
 
 func (s *Server) listOffset(q *kmsg.ListOffsetsRequest, topic string, part *kmsg.ListOffsetsRequestTopicPartition, rp *kmsg.ListOffsetsResponseTopicPartition) kafka.ErrorCode {
 	p := s.deps.Partitions.Get(topic, part.Partition)

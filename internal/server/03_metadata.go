@@ -35,7 +35,19 @@ const (
 func metadata(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	q := in.(*kmsg.MetadataRequest)
 	resp := q.ResponseKind().(*kmsg.MetadataResponse)
-	s.autoCreate(q)
+	byID := false // one id in the request, and names beside it are not looked at
+	for i := range q.Topics {
+		hasID := q.Topics[i].TopicID != [16]byte{}
+		if q.Version < 12 && (hasID || q.Topics[i].Topic == nil) {
+			// v10 and v11 can spell an id, but none is answered before v12: the whole request is refused.
+			s.deps.Metrics.Error(r.Key, kafka.InvalidRequest)
+			return refuseMetadata(q, resp, kafka.InvalidRequest)
+		}
+		byID = byID || hasID
+	}
+	if !byID {
+		s.autoCreate(q)
+	}
 	im := s.deps.Cluster.Image()
 	for _, b := range s.endpoints(im, r.Listener()) {
 		rb := kmsg.NewMetadataResponseBroker()
@@ -57,8 +69,38 @@ func metadata(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		}
 		return resp
 	}
+	seen := make(map[topicKey]bool, len(q.Topics)) // a topic named twice is answered once
 	for i := range q.Topics {
-		resp.Topics = append(resp.Topics, s.findTopic(q, im, &q.Topics[i], topicOps))
+		key := topicKey{id: q.Topics[i].TopicID}
+		switch name := q.Topics[i].Topic; {
+		case byID && key.id.IsZero():
+			continue
+		case !byID && name != nil:
+			key.name = *name
+		}
+		if !seen[key] {
+			seen[key] = true
+			resp.Topics = append(resp.Topics, s.findTopic(q, im, &q.Topics[i], topicOps))
+		}
+	}
+	return resp
+}
+
+// topicKey is how a request names a topic.
+type topicKey struct {
+	name string
+	id   kafka.TopicID
+}
+
+// refuseMetadata answers nothing but a code for each topic of the request.
+func refuseMetadata(q *kmsg.MetadataRequest, resp *kmsg.MetadataResponse, code kafka.ErrorCode) kmsg.Response {
+	for i := range q.Topics {
+		t := kmsg.NewMetadataResponseTopic()
+		t.Topic, t.TopicID, t.ErrorCode = q.Topics[i].Topic, q.Topics[i].TopicID, int16(code)
+		if t.Topic == nil {
+			t.Topic = new(string) // null is allowed from v12 on only
+		}
+		resp.Topics = append(resp.Topics, t)
 	}
 	return resp
 }
@@ -72,7 +114,7 @@ func (s *Server) autoCreate(q *kmsg.MetadataRequest) {
 	im := s.deps.Cluster.Image()
 	for i := range q.Topics {
 		name := q.Topics[i].Topic
-		if name == nil || q.Topics[i].TopicID != [16]byte{} || im.Topic(*name) != nil || kafka.CheckTopicName(*name) != nil || kafka.IsInternal(*name) {
+		if name == nil || im.Topic(*name) != nil || kafka.CheckTopicName(*name) != nil || kafka.IsInternal(*name) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(s.closing, 30*time.Second)
@@ -87,21 +129,23 @@ func (s *Server) findTopic(q *kmsg.MetadataRequest, im *meta.Image, rt *kmsg.Met
 	fail := func(code kafka.ErrorCode) kmsg.MetadataResponseTopic {
 		t := kmsg.NewMetadataResponseTopic()
 		t.Topic, t.ErrorCode, t.TopicID = rt.Topic, int16(code), rt.TopicID
-		if t.Topic == nil && q.Version < 12 {
-			t.Topic = new(string)
+		if code == kafka.UnknownTopicID {
+			t.Topic = nil
+		} else {
+			t.AuthorizedOperations = ops // what one may do does not depend on whether the topic is there
 		}
 		s.deps.Metrics.Error(q.Key(), code)
 		return t
 	}
 	id := kafka.TopicID(rt.TopicID)
 	switch {
-	case !id.IsZero() && (q.Version < 12 || rt.Topic != nil), rt.Topic == nil && id.IsZero():
-		return fail(kafka.InvalidRequest)
 	case !id.IsZero():
-		if t := im.TopicByID(id); t != nil {
+		if t := im.TopicByID(id); t != nil { // a name beside the id is not looked at
 			return s.describeTopic(t, ops)
 		}
 		return fail(kafka.UnknownTopicID)
+	case rt.Topic == nil:
+		return fail(kafka.InvalidRequest)
 	case kafka.CheckTopicName(*rt.Topic) != nil:
 		return fail(kafka.InvalidTopicException)
 	}

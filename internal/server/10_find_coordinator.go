@@ -45,6 +45,9 @@ func findCoordinator(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	}
 	if q.Version < 4 {
 		resp.ErrorCode, resp.ErrorMessage = int16(code), message(code, text)
+		if code == kafka.None {
+			resp.ErrorMessage = kmsg.StringPtr("NONE") // what Kafka says of success here
+		}
 		resp.NodeID, resp.Host, resp.Port = nodeID, host, port
 		return resp
 	}
@@ -52,6 +55,9 @@ func findCoordinator(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		c := kmsg.NewFindCoordinatorResponseCoordinator()
 		c.Key, c.NodeID, c.Host, c.Port = key, nodeID, host, port
 		c.ErrorCode, c.ErrorMessage = int16(code), message(code, text)
+		if code == kafka.None {
+			c.ErrorMessage = new(string) // and here
+		}
 		resp.Coordinators = append(resp.Coordinators, c)
 	}
 	return resp

@@ -52,8 +52,9 @@ func createTopics(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		rt.NumPartitions, rt.ReplicationFactor = -1, -1
 		if res.OK() {
 			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = res.ID, res.Partitions, res.ReplicationFactor
-			rt.Configs = createdConfigs(s.deps.Config().DescribeTopic(overrides[res.Name], nil))
+			rt.Configs = createdConfigs(s.deps.Config().DescribeTopic(overrides[res.Name], nil), overrides[res.Name])
 		} else {
+			rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{} // null would mean that they may not be seen
 			s.deps.Metrics.Error(r.Key, res.Code)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -61,11 +62,15 @@ func createTopics(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	return resp
 }
 
-func createdConfigs(entries []config.Entry) []kmsg.CreateTopicsResponseTopicConfig {
+// createdConfigs shows what the client has set as the client wrote it.
+func createdConfigs(entries []config.Entry, set map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	out := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(entries))
 	for _, e := range entries {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		c.Name, c.Value, c.ReadOnly, c.Source, c.IsSensitive = e.Name, e.Value, e.ReadOnly, int8(e.Source), e.Sensitive
+		if v, ok := set[e.Name]; ok && !e.Sensitive {
+			c.Value = &v
+		}
 		out = append(out, c)
 	}
 	return out
@@ -106,6 +111,9 @@ func deleteTopics(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = res.Name, res.ID
 		rt.ErrorCode, rt.ErrorMessage = int16(res.Code), message(res.Code, res.Message)
+		if q.Version < 3 && res.Code == kafka.TopicDeletionDisabled {
+			rt.ErrorCode = int16(kafka.InvalidRequest) // clients of that age do not know the code
+		}
 		if !res.OK() {
 			s.deps.Metrics.Error(r.Key, res.Code)
 		}
@@ -138,6 +146,9 @@ func createPartitions(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	for _, res := range s.deps.Cluster.CreatePartitions(ctx, req) {
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic, rt.ErrorCode, rt.ErrorMessage = res.Name, int16(res.Code), message(res.Code, res.Message)
+		if res.Code == kafka.UnknownTopicOrPartition {
+			rt.ErrorMessage = nil // Kafka lets the code speak for itself here
+		}
 		if !res.OK() {
 			s.deps.Metrics.Error(r.Key, res.Code)
 		}

@@ -20,12 +20,24 @@ import (
 func describeConfigs(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	q := in.(*kmsg.DescribeConfigsRequest)
 	resp := q.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	// A resource is answered once: a few bytes that ask must not become kilobytes of answer as often as they are repeated.
+	type resource struct {
+		kind kmsg.ConfigResourceType
+		name string
+	}
+	answered := make(map[resource]bool, len(q.Resources))
 	for i := range q.Resources {
 		res := &q.Resources[i]
+		this := resource{res.ResourceType, res.ResourceName}
+		if answered[this] {
+			continue
+		}
+		answered[this] = true
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
 		entries, code, text := s.configEntries(res)
-		if rr.ErrorCode, rr.ErrorMessage = int16(code), message(code, text); code != kafka.None {
+		rr.ErrorCode, rr.ErrorMessage = int16(code), &text // empty on success, and where the code says it all, as in Kafka
+		if code != kafka.None {
 			s.deps.Metrics.Error(r.Key, code)
 		}
 		for k := range entries {

@@ -14,6 +14,7 @@ import (
 // v2  flexible
 // v3  an error for the whole answer
 // v4  total and usable bytes (KIP-827)
+// v5  whether a directory is cordoned (KIP-1066); none is, there is no way to do it
 func describeLogDirs(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	q := in.(*kmsg.DescribeLogDirsRequest)
 	resp := q.ResponseKind().(*kmsg.DescribeLogDirsResponse)

@@ -10,15 +10,24 @@ import (
 func describeProducers(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	q := in.(*kmsg.DescribeProducersRequest)
 	resp := q.ResponseKind().(*kmsg.DescribeProducersResponse)
+	// A partition is answered once: four bytes that ask must not become a list of producers as often as they are repeated.
+	answered := map[kafka.TopicPartition]bool{}
 	for i := range q.Topics {
 		t := &q.Topics[i]
 		rt := kmsg.NewDescribeProducersResponseTopic()
 		rt.Topic = t.Topic
 		for _, part := range t.Partitions {
+			tp := kafka.TopicPartition{Topic: t.Topic, Partition: part}
+			if answered[tp] {
+				continue
+			}
+			answered[tp] = true
 			rp := kmsg.NewDescribeProducersResponseTopicPartition()
 			rp.Partition = part
-			code := kafka.UnknownTopicOrPartition
-			if p := s.deps.Partitions.Get(t.Topic, part); p != nil {
+			code, text := kafka.UnknownTopicOrPartition, ""
+			if err := kafka.CheckTopicName(t.Topic); err != nil {
+				code, text = kafka.InvalidTopicException, err.Error()
+			} else if p := s.deps.Partitions.Get(t.Topic, part); p != nil {
 				if code = p.ErrorCode(); code == kafka.None {
 					for _, st := range p.Log().Producers() {
 						a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
@@ -29,7 +38,7 @@ func describeProducers(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 				}
 			}
 			if rp.ErrorCode = int16(code); code != kafka.None {
-				rp.ErrorMessage = message(code, "")
+				rp.ErrorMessage = message(code, text)
 				s.deps.Metrics.Error(r.Key, code)
 			}
 			rt.Partitions = append(rt.Partitions, rp)

@@ -28,9 +28,14 @@ func describeTopicPartitions(s *Server, r *Request, in kmsg.Request) kmsg.Respon
 	first := int32(0)
 	if c := q.Cursor; c != nil {
 		if c.Partition < 0 || !all && !slices.Contains(names, c.Topic) {
-			// There is no field for an error of the whole request; Kafka closes the connection here.
+			// There is no field for an error of the whole request: every topic asked for carries it.
 			s.deps.Metrics.Error(r.Key, kafka.InvalidRequest)
-			return nil
+			for _, t := range q.Topics {
+				rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
+				rt.Topic, rt.ErrorCode = &t.Topic, int16(kafka.InvalidRequest)
+				resp.Topics = append(resp.Topics, rt)
+			}
+			return resp
 		}
 		first = c.Partition
 		at, found := slices.BinarySearch(names, c.Topic)
@@ -53,7 +58,7 @@ func describeTopicPartitions(s *Server, r *Request, in kmsg.Request) kmsg.Respon
 			if kafka.CheckTopicName(name) != nil {
 				code = kafka.InvalidTopicException
 			}
-			rt.ErrorCode, rt.AuthorizedOperations = int16(code), notAsked
+			rt.ErrorCode = int16(code)
 			s.deps.Metrics.Error(r.Key, code)
 			resp.Topics = append(resp.Topics, rt)
 			first = 0

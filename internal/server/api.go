@@ -37,6 +37,7 @@ var handlers = map[int16]handler{
 	wire.KeyDescribeUserScramCredential: describeUserScramCredentials,
 	wire.KeyDescribeCluster:             describeCluster,
 	wire.KeyDescribeProducers:           describeProducers,
+	wire.KeyListConfigResources:         listConfigResources,
 	wire.KeyDescribeTopicPartitions:     describeTopicPartitions,
 }
 

@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+)
 
 // ProduceRequest is a decoded Produce of version 3 to 11. It is made to be reused: Decode keeps the slices' room. All byte slices
 // alias the request body.
@@ -31,17 +35,30 @@ const (
 	minProducePartition = 5 // an index and a length
 )
 
+// produceElementsMax bounds the topics and partitions of a body of n bytes, so that what is kept of each until the answer (192 bytes are
+// enough: itself, its result, what it waits for) stays in proportion to the body. The smallest batch of one record makes 76 bytes of
+// request; who sends much less, and thousands of it, brings no batches.
+func produceElementsMax(n int) int { return (3*n + 64<<10) / elementWeight }
+
 // Decode reads a body. Memory grows with what is there, not with what a length claims.
 func (q *ProduceRequest) Decode(version int16, body []byte) error {
 	flex := flexible(KeyProduce, version)
 	r := Reader{buf: body}
+	room := produceElementsMax(len(body))
 	*q = ProduceRequest{Topics: q.Topics[:0], Partitions: q.Partitions[:0]}
 	q.TransactionalID = r.String(flex)
 	q.Acks = r.Int16()
 	q.TimeoutMs = r.Int32()
 	for topics := r.ArrayLen(flex, minProduceTopic); topics > 0 && !r.bad; topics-- {
 		t := ProduceTopic{Name: r.String(flex), First: len(q.Partitions)}
+		if room--; room < 0 {
+			r.fail()
+		}
 		for parts := r.ArrayLen(flex, minProducePartition); parts > 0 && !r.bad; parts-- {
+			if room--; room < 0 {
+				r.fail()
+				break
+			}
 			q.Partitions = append(q.Partitions, ProducePartition{Index: r.Int32(), Records: r.Bytes(flex)})
 			if flex {
 				r.SkipTags()
@@ -57,9 +74,98 @@ func (q *ProduceRequest) Decode(version int16, body []byte) error {
 		r.SkipTags()
 	}
 	if r.bad {
+		if room < 0 {
+			return badFrame("Produce v%d: more partitions than a body of %d bytes can bring batches for", version, len(body))
+		}
 		return badFrame("Produce v%d: body is cut short or a length in it is wrong", version)
 	}
 	return nil
+}
+
+// Merge makes one partition of those that are named more than once, with what came last, as Kafka does: they bring one batch and get one answer.
+// Topics that stand there twice become one. A request that names nothing twice is left as it is.
+func (q *ProduceRequest) Merge() {
+	if !q.repeats() {
+		return
+	}
+	var topics []ProduceTopic
+	var parts [][]ProducePartition // of each topic
+	topicAt := map[string]int{}
+	type key struct {
+		topic int
+		index int32
+	}
+	partAt := map[key]int{}
+	for _, t := range q.Topics {
+		n, known := topicAt[string(t.Name)]
+		if !known {
+			n = len(topics)
+			topicAt[string(t.Name)] = n
+			topics, parts = append(topics, ProduceTopic{Name: t.Name}), append(parts, nil)
+		}
+		for _, p := range q.Partitions[t.First : t.First+t.Count] {
+			if old, known := partAt[key{n, p.Index}]; known {
+				parts[n][old] = p
+				continue
+			}
+			partAt[key{n, p.Index}] = len(parts[n])
+			parts[n] = append(parts[n], p)
+		}
+	}
+	q.Topics, q.Partitions = q.Topics[:0], q.Partitions[:0]
+	for n, t := range topics {
+		t.First, t.Count = len(q.Partitions), len(parts[n])
+		q.Topics, q.Partitions = append(q.Topics, t), append(q.Partitions, parts[n]...)
+	}
+}
+
+// repeats reports whether a topic, or a partition of a topic, stands in the request twice. A few are compared pair by pair, which needs no memory.
+func (q *ProduceRequest) repeats() bool {
+	const few = 16
+	var names map[string]bool
+	if len(q.Topics) > few {
+		names = make(map[string]bool, len(q.Topics))
+	}
+	for i, t := range q.Topics {
+		if names != nil {
+			if names[string(t.Name)] {
+				return true
+			}
+			names[string(t.Name)] = true
+		} else if slices.ContainsFunc(q.Topics[:i], func(o ProduceTopic) bool { return bytes.Equal(o.Name, t.Name) }) {
+			return true
+		}
+		if repeatsPartition(q.Partitions[t.First:t.First+t.Count], few) {
+			return true
+		}
+	}
+	return false
+}
+
+func repeatsPartition(parts []ProducePartition, few int) bool {
+	ascending := true
+	for i := 1; i < len(parts) && ascending; i++ {
+		ascending = parts[i-1].Index < parts[i].Index
+	}
+	switch {
+	case ascending:
+		return false
+	case len(parts) <= few:
+		for i, p := range parts {
+			if slices.ContainsFunc(parts[:i], func(o ProducePartition) bool { return o.Index == p.Index }) {
+				return true
+			}
+		}
+		return false
+	}
+	seen := make(map[int32]bool, len(parts))
+	for _, p := range parts {
+		if seen[p.Index] {
+			return true
+		}
+		seen[p.Index] = true
+	}
+	return false
 }
 
 // ProduceResult answers one partition. The zero value of Message is "no message".

@@ -32,6 +32,7 @@ const (
 	KeyDescribeUserScramCredential int16 = 50
 	KeyDescribeCluster             int16 = 60
 	KeyDescribeProducers           int16 = 61
+	KeyListConfigResources         int16 = 74
 	KeyDescribeTopicPartitions     int16 = 75
 )
 
@@ -45,7 +46,7 @@ type Range struct {
 // until transactions exist.
 var versions = []Range{
 	{KeyProduce, 0, 11},
-	{KeyFetch, 4, 17},
+	{KeyFetch, 4, 18},
 	{KeyListOffsets, 1, 11},
 	{KeyMetadata, 0, 13},
 	{KeyFindCoordinator, 0, 5},
@@ -60,7 +61,7 @@ var versions = []Range{
 	{KeyDeleteACLs, 1, 3},
 	{KeyDescribeConfigs, 1, 4},
 	{KeyAlterConfigs, 0, 2},
-	{KeyDescribeLogDirs, 1, 4},
+	{KeyDescribeLogDirs, 1, 5},
 	{KeyCreatePartitions, 0, 3},
 	{KeyIncrementalAlterConfigs, 0, 1},
 	{KeyListPartitionReassignments, 0, 0},
@@ -68,6 +69,7 @@ var versions = []Range{
 	{KeyDescribeUserScramCredential, 0, 0},
 	{KeyDescribeCluster, 0, 2},
 	{KeyDescribeProducers, 0, 0},
+	{KeyListConfigResources, 0, 1},
 	{KeyDescribeTopicPartitions, 0, 0},
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -205,4 +206,70 @@ func FuzzProduceDecode(f *testing.F) {
 			t.Errorf("%d partitions out of %d bytes", len(q.Partitions), len(b))
 		}
 	})
+}
+
+func TestAPartitionNamedTwiceIsMergedWithWhatCameLast(t *testing.T) {
+	type part struct {
+		topic string
+		index int32
+	}
+	many := make([]part, 0, 60)
+	for i := range int32(20) {
+		many = append(many, part{"many", 19 - i})
+	}
+	manyTopics := make([]part, 0, 40)
+	for i := range 20 {
+		manyTopics = append(manyTopics, part{string(rune('a' + i)), 0})
+	}
+	for _, c := range []struct {
+		name    string
+		in      [][]part // partitions of each topic; the batch of each is its place in the request
+		want    []part
+		records []byte
+	}{
+		{"nothing twice", [][]part{{{"a", 0}, {"a", 2}, {"a", 1}}, {{"b", 0}}}, []part{{"a", 0}, {"a", 2}, {"a", 1}, {"b", 0}}, []byte{0, 1, 2, 3}},
+		{"a partition twice in one topic", [][]part{{{"a", 1}, {"a", 0}, {"a", 1}}}, []part{{"a", 1}, {"a", 0}}, []byte{2, 1}},
+		{"a topic twice with one partition", [][]part{{{"a", 0}}, {{"b", 0}}, {{"a", 0}}}, []part{{"a", 0}, {"b", 0}}, []byte{2, 1}},
+		{"a topic twice with two partitions", [][]part{{{"a", 0}}, {{"b", 0}}, {{"a", 1}}}, []part{{"a", 0}, {"a", 1}, {"b", 0}}, []byte{0, 2, 1}},
+		{"one of many partitions twice", [][]part{append(slices.Clone(many), part{"many", 19})}, many, append([]byte{20}, upTo(1, 20)...)},
+		{"many partitions", [][]part{many}, many, upTo(0, 20)},
+		{"one of many topics twice", append(eachAlone(manyTopics), manyTopics[:1]), manyTopics, append([]byte{20}, upTo(1, 20)...)},
+		{"many topics", eachAlone(manyTopics), manyTopics, upTo(0, 20)},
+		{"nothing at all", nil, nil, nil},
+	} {
+		var q ProduceRequest
+		for _, parts := range c.in {
+			topic := ProduceTopic{Name: []byte(parts[0].topic), First: len(q.Partitions), Count: len(parts)}
+			for _, p := range parts {
+				q.Partitions = append(q.Partitions, ProducePartition{Index: p.index, Records: []byte{byte(len(q.Partitions))}})
+			}
+			q.Topics = append(q.Topics, topic)
+		}
+		q.Merge()
+		var got []part
+		var records []byte
+		for _, topic := range q.Topics {
+			for _, p := range q.Partitions[topic.First : topic.First+topic.Count] {
+				got = append(got, part{string(topic.Name), p.Index})
+				records = append(records, p.Records...)
+			}
+		}
+		if !slices.Equal(got, c.want) || !bytes.Equal(records, c.records) {
+			t.Errorf("%s: %v with %v, want %v with %v", c.name, got, records, c.want, c.records)
+		}
+	}
+}
+
+func upTo(from, to byte) (out []byte) {
+	for ; from < to; from++ {
+		out = append(out, from)
+	}
+	return out
+}
+
+func eachAlone[T any](all []T) (out [][]T) {
+	for i := range all {
+		out = append(out, all[i:i+1])
+	}
+	return out
 }
