@@ -80,6 +80,7 @@ func (l *Log) compact(d *dirtiness, nowMs int64) error {
 		}
 	}
 	l.cleaning.restore(end)
+	l.store.cfg.Observer.Compacted(c.read, c.wrote)
 	l.logger().Info("log compacted", "firstDirty", d.first, "end", end, "bytesRead", c.read, "bytesWritten", c.wrote, "recordsKept", c.kept,
 		"recordsDropped", c.dropped, "segments", c.segmentsRead, "into", c.segmentsWritten, "keys", c.keys.used, "took", time.Since(began).Round(time.Millisecond))
 	return nil

@@ -101,6 +101,9 @@ type Config struct {
 	// RecoveryThreads is num.recovery.threads.per.data.dir. Default: twice the processors.
 	RecoveryThreads int
 
+	// Observer is told what is worth counting; nil is nobody.
+	Observer Observer
+
 	// OnFlushed hears, from the flusher's goroutine, that everything below end is durable. It must not block. A log's ends
 	// only rise, unless the log is truncated.
 	OnFlushed func(l *Log, end int64)
@@ -110,6 +113,28 @@ type Config struct {
 	// sealByHand leaves sealing to tests that need to repeat exactly.
 	sealByHand bool
 }
+
+// Observer counts what the store does in the background. Its methods are called from many goroutines and must not block.
+type Observer interface {
+	// Flushed says that so many logs of a directory were made durable together, and how long that took.
+	Flushed(logs int, took time.Duration)
+	// FlushFailed says that a flush failed; its directory is offline from then on.
+	FlushFailed()
+	// Compacted says how many bytes one compaction of a log read and wrote.
+	Compacted(bytesRead, bytesWritten int64)
+	// SegmentsDeleted says how many segments retention let go.
+	SegmentsDeleted(n int)
+	// Recovered says how many logs of a directory were opened without a clean shutdown before.
+	Recovered(logs int)
+}
+
+type nobody struct{}
+
+func (nobody) Flushed(int, time.Duration) {}
+func (nobody) FlushFailed()               {}
+func (nobody) Compacted(int64, int64)     {}
+func (nobody) SegmentsDeleted(int)        {}
+func (nobody) Recovered(int)              {}
 
 func (c *Config) withDefaults() (Config, error) {
 	d := *c
@@ -141,6 +166,9 @@ func (c *Config) withDefaults() (Config, error) {
 	}
 	if d.OnFlushed == nil {
 		d.OnFlushed = func(*Log, int64) {}
+	}
+	if d.Observer == nil {
+		d.Observer = nobody{}
 	}
 	if d.OnOffline == nil {
 		d.OnOffline = func(string, error) {}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/vfs"
 )
@@ -95,10 +96,13 @@ func (f *flusher) flush(logs []*Log, report bool) error {
 			return f.dir.fail(fmt.Sprintf("opening a segment of %v to sync it", l.tp), err)
 		}
 	}
+	began := time.Now()
 	if err := f.sync(); err != nil {
+		f.dir.store.cfg.Observer.FlushFailed()
 		f.done(err, false)
 		return f.dir.fail("syncing segments", err)
 	}
+	f.dir.store.cfg.Observer.Flushed(len(f.items), time.Since(began))
 	f.done(nil, report)
 	return nil
 }

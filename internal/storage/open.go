@@ -42,6 +42,9 @@ func (d *logDir) load() error {
 	}
 	if !d.clean && len(folders) > 0 {
 		s.log.Info("the last stop was not clean, recovering", "dir", d.path, "logs", len(folders))
+		if err := d.settle(folders); err != nil {
+			return err
+		}
 	}
 	logs := make([]*Log, len(folders))
 	var finished atomic.Int64
@@ -72,11 +75,24 @@ func (d *logDir) load() error {
 		if err := d.secure(logs); err != nil {
 			return err
 		}
+		s.cfg.Observer.Recovered(len(logs))
 	}
 	if len(logs) > 0 {
 		s.log.Info("logs are open", "dir", d.path, "logs", len(logs), "clean", d.clean, "took", time.Since(began).Round(time.Millisecond))
 	}
 	return nil
+}
+
+// settle makes the names in the partitions' folders durable. A process that was killed may have left some, such as a new epoch
+// checkpoint, that a power cut would still take after they were read and relied on.
+func (d *logDir) settle(folders []kafka.TopicPartition) error {
+	s := d.store
+	if t := s.cfg.SyncFSThreshold; t >= 0 && len(folders) >= t {
+		if err := s.fs.SyncFS(d.path); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	return parallel(s.cfg.SyncParallel, len(folders), func(i int) error { return s.fs.SyncDir(d.file(folders[i].String())) })
 }
 
 // folders lists the partitions of the directory. What was being deleted is unlinked.
@@ -343,7 +359,7 @@ func (l *Log) dropBelow(segs []*segment, start int64) ([]*segment, error) {
 	return segs[n:], nil
 }
 
-// settleSnapshot tells whether there is a whole snapshot at off, and makes it durable: the process that wrote it may have been killed
+// settleSnapshot tells whether there is a whole snapshot at off, and makes its bytes durable: the process that wrote it may have been killed
 // before it could, and what it stands for is about to be removed.
 func (l *Log) settleSnapshot(off int64) (ok bool, err error) {
 	if _, there := slices.BinarySearch(l.snapshots, off); !there {
@@ -368,9 +384,6 @@ func (l *Log) settleSnapshot(off int64) (ok bool, err error) {
 	err = f.Sync()
 	if cerr := f.Close(); err == nil {
 		err = cerr
-	}
-	if err == nil {
-		err = l.store.fs.SyncDir(l.path)
 	}
 	return err == nil, err
 }

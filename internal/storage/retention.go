@@ -57,6 +57,7 @@ func (l *Log) retain(nowMs int64) (int, error) {
 	if err := l.removeBelow(start); err != nil {
 		return 0, err
 	}
+	l.store.cfg.Observer.SegmentsDeleted(n)
 	l.logger().Info("segments removed", "segments", n, "reason", why, "start", l.start.Load())
 	return n, nil
 }
