@@ -17,6 +17,7 @@ func (b *Broker) onChange(im *meta.Image, ch meta.Changes) error {
 	var errs []error
 	for _, t := range ch.TopicsDeleted {
 		errs = append(errs, b.parts.Drop(t.Name, t.ID))
+		b.metrics.ForgetTopic(t.Name)
 	}
 	errs = append(errs, b.openPartitions(im, ch.Partitions))
 	return errors.Join(errs...)
