@@ -205,12 +205,16 @@ type powerCut struct {
 	logs   []*cutLog
 }
 
-// aim ends a life soon after a step of some kind has begun, so that the short moments in which it is half durable are met often.
+// aim ends a life soon after a step of some kind has begun, or some kind of file was changed, so that the short moments in which it is half durable are met often.
 type aim struct {
-	kind int   // index of the step, -1 = no aim
-	nth  int   // so many more of them
-	ops  int64 // the end comes before this operation from there
+	kind int    // index of the step, -1 = no aim at one
+	name string // part of a file's name: an aim at an operation, "" = none
+	nth  int    // so many more of them
+	ops  int64  // the end comes before this operation from there
 }
+
+// aimNames are parts of the names of files that come and go.
+var aimNames = []string{".cleaned", ".log.swap", ".log.deleted", ".snapshot", "-delete", ".log"}
 
 // stepKinds is how many kinds of steps work knows.
 const stepKinds = 10
@@ -392,9 +396,12 @@ func (p *powerCut) live(end ending) {
 		cutAt = 1 + p.rng.Int64N(pick[int64](p, 20, 60, 200, 600))
 	}
 	when := "after it opened"
-	p.aim.kind = -1
+	p.aim = aim{kind: -1}
 	switch {
 	case end == endClose:
+	case p.chance(3):
+		p.aim.name, p.aim.nth, p.aim.ops = pick(p, aimNames...), 1+p.rng.IntN(8), 1+p.rng.Int64N(pick[int64](p, 8, 25))
+		when, cutAt = fmt.Sprintf("from the %d. change of a file *%s* on", p.aim.nth, p.aim.name), p.aim.ops
 	case duringOpen:
 		when, p.cutAt = "of it", cutAt
 	case p.chance(2):
@@ -430,7 +437,7 @@ func (p *powerCut) live(end ending) {
 func (p *powerCut) use(cutAt int64) {
 	p.look()
 	p.mu.Lock()
-	if p.cutAt == 0 && p.aim.kind < 0 {
+	if p.cutAt == 0 && p.aim.kind < 0 && p.aim.name == "" {
 		p.ops, p.cutAt = 0, cutAt
 	}
 	p.mu.Unlock()
@@ -476,6 +483,11 @@ func (p *powerCut) hook(op vfs.Op) error {
 	p.stats.ops++
 	if op.Kind.Changes() {
 		p.opLog = append(p.opLog, fmt.Sprintf("%d %v", p.ops, op))
+	}
+	if p.aim.name != "" && p.cutAt == 0 && op.Kind.Changes() && strings.Contains(op.Name+op.NewName, p.aim.name) {
+		if p.aim.nth--; p.aim.nth == 0 {
+			p.cutAt = p.ops + p.aim.ops
+		}
 	}
 	if p.ops == p.cutAt {
 		p.draw()
