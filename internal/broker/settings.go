@@ -98,7 +98,7 @@ func finite(rate float64) int64 {
 func (b *Broker) serverConfig() server.Config {
 	n := &b.static.Broker.Network
 	return server.Config{
-		RequestMaxBytes: int(n.RequestMaxBytes), RequestMemoryBytes: unbounded(n.QueuedBytesMax), RequestReadTimeout: requestReadTimeout,
+		RequestMaxBytes: int(n.RequestMaxBytes), RequestMemoryBytes: unbounded(n.QueuedBytesMax), DecompressionMemoryBytes: n.DecompressionMemoryMax, RequestReadTimeout: requestReadTimeout,
 		IdleTimeout: n.IdleMax, WriteTimeout: n.WriteTimeout,
 		FetchMaxBytes: n.FetchMaxBytes, FetchSessionSlots: int(n.FetchSessionSlots),
 		PartitionRequestLimit: n.RequestPartitionsMax, SendBufferBytes: int(n.SendBufferBytes), ReceiveBufferBytes: int(n.ReceiveBufferBytes),

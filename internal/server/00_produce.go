@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/batch"
@@ -72,6 +73,7 @@ func (c *conn) produce(r *Request) error {
 	if err := call.req.Decode(r.Version, r.Body); err != nil {
 		return err
 	}
+	call.req.Merge()
 	failed := c.appendAll(call, r)
 	if call.req.Acks == 0 {
 		// No answer exists for acks=0. Closing is how the producer learns that something is wrong and looks at the metadata again.
@@ -144,32 +146,39 @@ func (c *conn) appendOne(call *produceCall, t *wire.ProduceTopic, k int, nowMs i
 		res.ErrorCode = int16(code)
 		return
 	}
+	b, fault := batch.Single(part.Records)
+	if fault == nil {
+		fault = refuseBatch(call.version, b)
+	}
+	if fault != nil {
+		res.ErrorCode, res.Message = int16(fault.Code), fault.Message
+		return
+	}
 	cfg := p.Config()
 	rules := cfg.Rules
 	rules.NowMs = nowMs
-	b, info, fault := c.prd.checker.Check(part.Records, &rules)
-	if fault == nil && call.version < 7 && b.Codec() == batch.Zstd {
-		fault = &batch.Fault{Code: kafka.UnsupportedCompressionType, Message: "zstd needs Produce version 7"}
-	}
-	if fault == nil && b.Transactional() {
-		fault = &batch.Fault{Code: kafka.InvalidTxnState, Message: noTransactions}
-	}
+	b, info, fault := c.check(part.Records, &rules)
 	if fault != nil {
 		res.ErrorCode, res.Message = int16(fault.Code), fault.Message
 		for _, f := range fault.Records {
 			res.RecordErrors = append(res.RecordErrors, wire.RecordError{Index: f.Index, Message: f.Message})
 		}
+		res.LogStartOffset = startBeside(fault.Code, p)
 		return
 	}
 	done, err := p.Append(b, q.Acks, storage.Client, nowMs)
 	if err != nil {
 		code, text := driver.CodeOf(err)
 		res.ErrorCode, res.Message = int16(code), text
+		res.LogStartOffset = startBeside(code, p)
 		return
 	}
 	res.BaseOffset, res.LogStartOffset = done.BaseOffset, p.Log().StartOffset()
-	if rules.LogAppendTime {
+	switch {
+	case rules.LogAppendTime:
 		res.LogAppendTimeMs = done.LogAppendTimeMs
+	case done.Duplicate:
+		res.LogAppendTimeMs = b.MaxTimestamp() // as in Kafka, which answers a duplicate from what it remembers of the batch
 	}
 	c.srv.deps.Metrics.Produced(p.Name.Topic, len(b), int(info.Records))
 	if q.Acks == -1 {
@@ -177,6 +186,38 @@ func (c *conn) appendOne(call *produceCall, t *wire.ProduceTopic, k int, nowMs i
 			call.awaits = append(call.awaits, produceAwait{p: p, offset: end, index: k})
 		}
 	}
+}
+
+// refuseBatch finds what a batch may not be, whatever partition it is for.
+func refuseBatch(version int16, b batch.Batch) *batch.Fault {
+	switch {
+	case b.Transactional():
+		// Without a transactional id, which refuseTopic has looked for, nobody may write in a transaction. The code is Kafka's.
+		return &batch.Fault{Code: kafka.TransactionalIDAuthorizationFailed, Message: noTransactions}
+	case version < 7 && b.Codec() == batch.Zstd:
+		return &batch.Fault{Code: kafka.UnsupportedCompressionType, Message: "zstd needs Produce version 7"}
+	case version < 7 && !b.Codec().Known():
+		return &batch.Fault{Code: kafka.UnknownServerError, Message: "the batch is compressed with " + b.Codec().String() + ", which Kafka does not have"}
+	}
+	return nil
+}
+
+// startBeside is the log start offset that goes with an error: Kafka tells it, except with the errors that it expects of a log.
+func startBeside(code kafka.ErrorCode, p *driver.Partition) int64 {
+	switch code {
+	case kafka.CorruptMessage, kafka.MessageTooLarge, kafka.RecordListTooLarge, kafka.KafkaStorageError, kafka.NotLeaderOrFollower:
+		return -1
+	}
+	return p.Log().StartOffset()
+}
+
+// check waits for the memory that decompressing may take. Whoever has it gives it back without waiting for anything, so this ends.
+func (c *conn) check(records []byte, rules *batch.Rules) (batch.Batch, batch.Info, *batch.Fault) {
+	if need := min(c.srv.deps.CheckMemory(records), c.srv.decompression.limit); need > 0 {
+		_ = c.srv.decompression.take(context.Background(), need) // fails with its context only
+		defer c.srv.decompression.give(need)
+	}
+	return c.prd.checker.Check(records, rules)
 }
 
 const noTransactions = "transactions are not supported by this broker yet; use an idempotent producer without transactional.id"
@@ -260,8 +301,10 @@ func (call *produceCall) acknowledged() bool {
 	return !pending
 }
 
+// fail puts an error beside the offsets of a batch that is written; Kafka leaves them in the answer.
 func (call *produceCall) fail(index int, code kafka.ErrorCode, text string) {
-	call.results[index] = wire.ProduceResult{ErrorCode: int16(code), Message: text, BaseOffset: -1, LogAppendTimeMs: -1, LogStartOffset: -1}
+	res := &call.results[index]
+	res.ErrorCode, res.Message = int16(code), text
 }
 
 func (call *produceCall) encode(c *conn, out []byte) ([]byte, error) {

@@ -144,6 +144,16 @@ func (c *conn) serveOne() error {
 		return err
 	}
 	if h.Key != wire.KeyProduce {
+		// Produce has a decoder that checks for itself. Any other body is walked before it is decoded; what it will weigh must fit
+		// into what was counted for it, and the rest goes back.
+		weight, err := wire.CheckBody(h.Key, h.Version, body, freeBytes+cost)
+		if err != nil {
+			return err
+		}
+		if weight < cost {
+			c.srv.memory.give(cost - weight)
+			cost = weight
+		}
 		c.awaitDrained()
 	}
 	return c.handle(&c.req)
@@ -272,11 +282,21 @@ func keep(out []byte) []byte {
 	return out[:0]
 }
 
+// writePiece is how much a client must take within the write timeout to count as alive.
+const writePiece = 64 << 10
+
+// write sends b. The deadline moves with every piece: a slow client is served, one that stands still is not.
 func (c *conn) write(b []byte) error {
-	c.nc.SetWriteDeadline(deadlineIn(c.srv.cfg.WriteTimeout))
-	n, err := c.nc.Write(b)
-	c.srv.deps.Metrics.BytesOut(n)
-	return err
+	for len(b) > 0 {
+		c.nc.SetWriteDeadline(deadlineIn(c.srv.cfg.WriteTimeout))
+		n, err := c.nc.Write(b[:min(len(b), writePiece)])
+		c.srv.deps.Metrics.BytesOut(n)
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // ready is an answer that only waits for its turn.

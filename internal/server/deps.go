@@ -25,8 +25,10 @@ type Deps struct {
 	LogDirs func() []storage.DirInfo
 	// NewChecker makes a checker of batches; each connection that produces has one.
 	NewChecker func() *batch.Checker
-	Metrics    Metrics
-	Now        func() time.Time
+	// CheckMemory is what such a check may hold beside the bytes it checks, which may be anything.
+	CheckMemory func(records []byte) int64
+	Metrics     Metrics
+	Now         func() time.Time
 }
 
 // Cluster is the metadata and whoever may change it.

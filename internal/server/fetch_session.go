@@ -19,8 +19,10 @@ const (
 	epochFinal     = -1 // no session, or the end of one
 	epochInitial   = 0  // begin a session
 	sessionMinIdle = 2 * time.Minute
-	// sessionPartsMax bounds what one session may remember.
+	// sessionPartsMax bounds what one session may remember, and is what all together may at least.
 	sessionPartsMax = 200_000
+	// sessionPartsPerSlot bounds what all sessions together may remember: so many partitions, of some 200 bytes each, for each slot.
+	sessionPartsPerSlot = 500
 )
 
 // partKey names a partition inside a session: by topic id from Fetch v13 on, by name before.
@@ -116,32 +118,47 @@ func nextEpoch(e int32) int32 {
 	return e + 1
 }
 
-// sessionCache holds at most slots sessions.
+// sessionCache holds at most slots sessions, and at most partsMax partitions in them.
 type sessionCache struct {
-	mu    sync.Mutex
-	slots int
-	now   func() time.Time
-	byID  map[int32]*session
+	mu              sync.Mutex
+	slots, partsMax int
+	now             func() time.Time
+	byID            map[int32]*session
+	parts           int // in all sessions
 }
 
 func newSessionCache(slots int, now func() time.Time) *sessionCache {
-	return &sessionCache{slots: slots, now: now, byID: map[int32]*session{}}
+	return &sessionCache{slots: slots, partsMax: max(slots*sessionPartsPerSlot, sessionPartsMax), now: now, byID: map[int32]*session{}}
 }
 
 // create remembers the partitions of a full request, or returns nil when there is no room: then the client goes on without.
 func (c *sessionCache) create(parts *partList, byID bool) *session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
-	if len(c.byID) >= c.slots && !c.evict(now, len(parts.index)) {
+	now, size := c.now(), len(parts.index)
+	if size > sessionPartsMax {
 		return nil
 	}
-	s := &session{epoch: 1, byID: byID, parts: parts, created: now, used: now, size: len(parts.index)}
+	for len(c.byID) >= c.slots || c.parts+size > c.partsMax {
+		if !c.evict(now, size) {
+			return nil
+		}
+	}
+	s := &session{epoch: 1, byID: byID, parts: parts, created: now, used: now, size: size}
 	for s.id == noSession || c.byID[s.id] != nil {
 		s.id = rand.Int32N(math.MaxInt32)
 	}
 	c.byID[s.id] = s
+	c.parts += size
 	return s
+}
+
+// drop forgets a session; the lock is held.
+func (c *sessionCache) drop(s *session) {
+	if s != nil && c.byID[s.id] == s {
+		delete(c.byID, s.id)
+		c.parts -= s.size
+	}
 }
 
 // evict makes room for a session of size partitions: at the cost of the one idle longest, if it was idle for two minutes, else of
@@ -163,7 +180,7 @@ func (c *sessionCache) evict(now time.Time, size int) bool {
 	if victim == nil {
 		return false
 	}
-	delete(c.byID, victim.id)
+	c.drop(victim)
 	return true
 }
 
@@ -178,26 +195,33 @@ func (c *sessionCache) get(id int32) *session {
 	return s
 }
 
-func (c *sessionCache) resize(s *session, size int) {
+// resize notes how many partitions a session remembers now. It drops the session and returns false when those are more than fit.
+func (c *sessionCache) resize(s *session, size int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.byID[s.id] != s {
+		return true // evicted meanwhile: this request is its last
+	}
+	if more := size - s.size; size > sessionPartsMax || more > 0 && c.parts+more > c.partsMax {
+		c.drop(s)
+		return false
+	}
+	c.parts += size - s.size
 	s.size = size
+	return true
 }
 
 func (c *sessionCache) remove(id int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.byID, id)
+	c.drop(c.byID[id])
 }
 
 // count is how many sessions there are, and how many partitions they remember.
 func (c *sessionCache) count() (sessions, partitions int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.byID { // any order: a sum
-		partitions += s.size
-	}
-	return len(c.byID), partitions
+	return len(c.byID), c.parts
 }
 
 // begin turns a request into the list of partitions to read and the session it belongs to, if any. A code is the answer to the
@@ -236,16 +260,14 @@ func (c *sessionCache) begin(q *kmsg.FetchRequest) (parts *partList, s *session,
 			s.parts.remove(keyOf(q.Version, t.Topic, t.TopicID, part))
 		}
 	}
-	if len(s.parts.index) > sessionPartsMax {
-		// Nobody reads that many; the client begins again with a full request, and memory stays bounded.
-		c.remove(s.id)
-		return nil, nil, false, kafka.FetchSessionIDNotFound
-	}
 	if len(s.parts.index) == 0 {
 		c.remove(s.id)
 		return s.parts, nil, false, kafka.None
 	}
-	c.resize(s, len(s.parts.index))
+	if !c.resize(s, len(s.parts.index)) {
+		// Nobody reads that many; the client begins again with a full request, and memory stays bounded.
+		return nil, nil, false, kafka.FetchSessionIDNotFound
+	}
 	s.epoch = nextEpoch(s.epoch)
 	return s.parts, s, true, kafka.None
 }

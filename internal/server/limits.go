@@ -20,8 +20,8 @@ type budget struct {
 const (
 	// freeBytes of each request are not counted.
 	freeBytes = 64 << 10
-	// expansion is how many bytes of structs the decoder may make of one hostile byte, for every API but Produce, which has a
-	// decoder of its own that allocates for what is there.
+	// expansion is how many bytes one byte of a request may cost, for every API but Produce, which has a decoder of its own that
+	// allocates for what is there. A body that would cost more is refused by wire.CheckBody.
 	expansion = 64
 )
 

@@ -19,31 +19,33 @@ func (c *conn) sendFile(fd uintptr, pos int64, n int) error {
 	if err != nil {
 		return err
 	}
-	c.nc.SetWriteDeadline(deadlineIn(c.srv.cfg.WriteTimeout))
-	left := n
-	var failed error
-	err = raw.Write(func(sock uintptr) bool {
-		for left > 0 {
-			sent, err := unix.Sendfile(int(sock), int(fd), &pos, left)
-			switch {
-			case sent > 0:
-				left -= sent
-			case err == unix.EAGAIN:
-				return false
-			case err == unix.EINTR:
-			case err != nil:
-				failed = err
-				return true
-			default:
-				failed = io.ErrUnexpectedEOF
+	for left := n; left > 0 && err == nil; {
+		sent := 0
+		// The deadline moves with every piece that the socket takes: a slow client is served, one that stands still is not.
+		c.nc.SetWriteDeadline(deadlineIn(c.srv.cfg.WriteTimeout))
+		var failed error
+		err = raw.Write(func(sock uintptr) bool {
+			for {
+				sent, failed = unix.Sendfile(int(sock), int(fd), &pos, left)
+				switch {
+				case sent > 0:
+					failed = nil
+				case failed == unix.EINTR:
+					continue
+				case failed == unix.EAGAIN:
+					return false
+				case failed == nil:
+					failed = io.ErrUnexpectedEOF
+				}
 				return true
 			}
+		})
+		if failed != nil && err == nil {
+			err = failed
 		}
-		return true
-	})
-	c.srv.deps.Metrics.BytesOut(n - left)
-	if failed != nil {
-		return failed
+		sent = max(sent, 0)
+		left -= sent
+		c.srv.deps.Metrics.BytesOut(sent)
 	}
 	return err
 }

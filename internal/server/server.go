@@ -23,6 +23,8 @@ type Config struct {
 	RequestMaxBytes int
 	// RequestMemoryBytes bounds the memory of all requests that are being read or handled [queued.max.request.bytes].
 	RequestMemoryBytes int64
+	// DecompressionMemoryBytes bounds the memory of all checks of compressed batches [decompression.memory.max.bytes].
+	DecompressionMemoryBytes int64
 	// RequestReadTimeout is how long the rest of a request may take once its size has arrived.
 	RequestReadTimeout time.Duration
 	// IdleTimeout closes connections without traffic [connections.max.idle.ms].
@@ -45,8 +47,10 @@ type Server struct {
 	deps Deps
 	log  *slog.Logger
 
-	memory   *budget
-	sessions *sessionCache
+	memory *budget
+	// decompression is what checks of compressed batches may hold together.
+	decompression *budget
+	sessions      *sessionCache
 	// closing ends parked requests; drained is closed connections' wait.
 	closing   context.Context
 	stop      context.CancelFunc
@@ -70,7 +74,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) *Server {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Server{
 		cfg: cfg, deps: deps, log: log,
-		memory:   newBudget(cfg.RequestMemoryBytes),
+		memory: newBudget(cfg.RequestMemoryBytes), decompression: newBudget(cfg.DecompressionMemoryBytes),
 		sessions: newSessionCache(cfg.FetchSessionSlots, deps.Now),
 		closing:  ctx, stop: stop,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
