@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -86,14 +87,51 @@ func (b *Broker) Addr() string { return b.Addresses()[0] }
 
 // LogBuffer collects log lines.
 type LogBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	wrote chan struct{} // closed by the next line, if anybody waits for one
 }
 
 func (l *LogBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.wrote != nil {
+		close(l.wrote)
+		l.wrote = nil
+	}
 	return l.buf.Write(p)
+}
+
+// Await returns when a line with text was logged, and fails the test if none is within 20 seconds.
+func (l *LogBuffer) Await(t testing.TB, text string) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for {
+		l.mu.Lock()
+		found := strings.Contains(l.buf.String(), text)
+		if l.wrote == nil {
+			l.wrote = make(chan struct{})
+		}
+		next := l.wrote
+		l.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-next:
+		case <-late:
+			t.Fatalf("%q was not logged", text)
+		}
+	}
+}
+
+// Take is what was logged since the last Take.
+func (l *LogBuffer) Take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.buf.String()
+	l.buf.Reset()
+	return s
 }
 
 // String is everything logged so far.
@@ -117,6 +155,11 @@ func Dial(t testing.TB, addr string) *Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return Over(t, nc)
+}
+
+// Over is Dial for a connection that is there already, such as one in memory.
+func Over(t testing.TB, nc net.Conn) *Conn {
 	t.Cleanup(func() { nc.Close() })
 	return &Conn{Conn: nc, t: t}
 }
