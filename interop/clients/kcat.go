@@ -72,7 +72,7 @@ func (k Kcat) Describe(ctx context.Context, addr, topic string) (Description, er
 }
 
 func (k Kcat) Produce(ctx context.Context, addr string, p Produce) error {
-	base := []string{"-P", "-b", addr, "-t", p.Topic, "-z", p.Codec, "-X", "acks=all", "-X", "message.max.bytes=2097152", "-X", "linger.ms=1",
+	base := []string{"-P", "-E", "-b", addr, "-t", p.Topic, "-z", p.Codec, "-X", "acks=all", "-X", "message.max.bytes=2097152", "-X", "linger.ms=1",
 		"-X", "message.timeout.ms=60000"}
 	if p.Idempotent {
 		base = append(base, "-X", "enable.idempotence=true")

@@ -43,6 +43,8 @@ type Batch struct {
 	LengthPlus     int32 // added to the length field
 	FlipCRC        bool
 	FlipBody       bool // a bit of the record area flips before the CRC is taken
+	CutBody        bool // the record area ends in its middle
+	NoBody         bool // there is no record area
 	FirstDeltaPlus int32
 }
 
@@ -63,6 +65,12 @@ func (b Batch) Encode() []byte {
 	area = compress(int(b.Attributes&7), area)
 	if b.FlipBody && len(area) > 0 {
 		area[len(area)/2] ^= 0x10
+	}
+	switch {
+	case b.CutBody:
+		area = area[:len(area)/2]
+	case b.NoBody:
+		area = nil
 	}
 	magic := b.Magic
 	if magic == 0 {

@@ -78,6 +78,7 @@ func seed(r *run) {
 	r.create("wd-append", 1, "message.timestamp.type", "LogAppendTime")
 	r.create("wd-small", 1, "max.message.bytes", "1000")
 	r.create("wd-write", 2)
+	r.create("wd-zstd", 1, "compression.type", "zstd")
 	for i := range int64(3) {
 		r.produce("wd", 0, wire.NewBatch(t0+i*1000,
 			wire.Record{Key: []byte(fmt.Sprint("k", i)), Value: []byte("value"), Headers: []kmsg.Header{{Key: "h", Value: []byte("1")}, {Key: "null"}}},

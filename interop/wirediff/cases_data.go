@@ -187,15 +187,21 @@ func fetchCases(l *list) {
 	l.add(key, "as a follower that is none", one(func(r *run) kmsg.Request {
 		q := ask(r, fetchPart{topic: "wd", epochSet: true})
 		q.ReplicaID = 77
-		q.ReplicaState.ID, q.ReplicaState.Epoch = 77, 5
+		if r.v >= 15 { // kmsg would write the tag at earlier versions, too, where it means nothing
+			q.ReplicaState.ID, q.ReplicaState.Epoch = 77, 5
+		}
 		return q
 	}))
 	l.add(key, "as a debugging replica", one(func(r *run) kmsg.Request {
 		q := ask(r, fetchPart{topic: "wd"})
 		q.ReplicaID = -2
-		q.ReplicaState.ID = -2
+		if r.v >= 15 {
+			q.ReplicaState.ID = -2
+		}
 		return q
 	}))
+
+	l.add(key, "a topic compressed with zstd by the broker", one(func(r *run) kmsg.Request { return ask(r, fetchPart{topic: "wd-zstd"}) }))
 
 	session := func(q *kmsg.FetchRequest, id, epoch int32) *kmsg.FetchRequest {
 		q.SessionID, q.SessionEpoch = id, epoch
@@ -326,11 +332,20 @@ func produceCases(l *list) {
 	l.from(key, 3, "a batch and some bytes more", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", 0, append(good(), 1, 2, 3)}) }))
 	l.from(key, 3, "a batch cut short", one(func(r *run) kmsg.Request { b := good(); return ask(-1, part{"wd-write", 0, b[:len(b)-4]}) }))
 	l.from(key, 3, "less than a batch header", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", 0, good()[:30]}) }))
+	l.from(key, 3, "a batch and bytes that begin no other", one(func(r *run) kmsg.Request {
+		return ask(-1, part{"wd-write", 0, append(good(), make([]byte, 30)...)})
+	}))
+	l.from(key, 3, "two partitions, one of them garbage", one(func(r *run) kmsg.Request {
+		q := ask(-1, part{"wd-write", 0, good()}, part{"wd-small", 0, bytes.Repeat([]byte{0xa5}, 100)})
+		return q
+	}))
 	l.from(key, 3, "garbage", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", 0, bytes.Repeat([]byte{0xa5}, 100)}) }))
 	for codec, name := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
 		send("codec "+name, func(b *wire.Batch) { b.Attributes = int16(codec) })
 		if codec != wire.CodecNone {
 			send("records that "+name+" cannot decompress", func(b *wire.Batch) { b.Attributes = int16(codec); b.FlipBody = true })
+			send("records cut short inside their "+name, func(b *wire.Batch) { b.Attributes = int16(codec); b.CutBody = true })
+			send("no bytes where "+name+" should be", func(b *wire.Batch) { b.Attributes = int16(codec); b.NoBody = true })
 		}
 	}
 	send("codec 5, which does not exist", func(b *wire.Batch) { b.Attributes = 5 })
@@ -380,6 +395,11 @@ func produceCases(l *list) {
 		return ask(-1, part{"wd-small", 0, b.Encode()})
 	}))
 	l.from(key, 3, "one partition twice", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", 1, good()}, part{"wd-write", 1, good()}) }))
+	l.from(key, 3, "one partition twice, the second time wrong", one(func(r *run) kmsg.Request {
+		q := ask(-1, part{"wd-write", 1, good()}, part{"wd-write", 0, good()})
+		q.Topics[0].Partitions = append(q.Topics[0].Partitions, kmsg.ProduceRequestTopicPartition{Partition: 1, Records: good()[:40]})
+		return q
+	}))
 	l.from(key, 3, "with a transactional id", one(func(r *run) kmsg.Request {
 		q := ask(-1, part{"wd-write", 0, good()})
 		q.TransactionID = kmsg.StringPtr("t")

@@ -73,7 +73,7 @@ func topicCases(l *list) {
 		l.add(key, fmt.Sprintf("replication factor %d", factor), one(func(r *run) kmsg.Request { return ask(true, topic("wd-x", 1, factor)) }))
 	}
 	for name, bad := range ordered(map[string]string{"empty name": "", "a dot": ".", "two dots": "..", "a space": "a b", "250 characters": strings.Repeat("x", 250),
-		"249 characters": strings.Repeat("x", 249), "a name that collides": "wd.compact-made", "an internal topic's name": "__transaction_state"}) {
+		"249 characters": strings.Repeat("x", 249), "a name that collides": "wd.compact-made", "an internal topic's name": "__share_group_state"}) {
 		l.add(key, name, one(func(r *run) kmsg.Request { return ask(true, topic(bad, 1, 1)) }))
 	}
 	l.add(key, "names that differ in dot and underscore", func(r *run) {
