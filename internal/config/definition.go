@@ -85,7 +85,7 @@ type Definition struct {
 	Ours bool
 	// NoEffect is empty for a setting that does something; else it says why a known name is accepted without effect.
 	NoEffect string
-	// Gone marks names that Kafka 4 has dropped: accepted in a file with a warning, never described. NoEffect says why.
+	// Gone marks names that Kafka 4 has dropped: accepted in a file with a warning, refused for a topic, never described. NoEffect says why.
 	Gone bool
 	// Internal settings are accepted but neither described nor documented: they exist for tests.
 	Internal bool

@@ -55,7 +55,9 @@ func (c *Config) DescribeTopic(overrides map[string]string, names []string) []En
 		if v, ok := overrides[name]; ok {
 			e.Synonyms = append(e.Synonyms, EntrySynonym{name, row.shown(v), SourceTopic})
 		}
-		e.Synonyms = append(e.Synonyms, c.chain(synonymNames(row), "")...)
+		if names := synonymNames(row); len(names) > 0 {
+			e.Synonyms = append(e.Synonyms, c.chain(names, names[0])...)
+		}
 		e.Source = sourceOf(e.Synonyms)
 		out = append(out, e)
 	}
@@ -71,11 +73,7 @@ func (c *Config) DescribeBroker(names []string) []Entry {
 		if v, ok := c.lookup(name); ok {
 			e.Value = row.shown(v)
 		}
-		// What comes before the setting's own name stands behind its synonyms, not behind it.
 		e.Synonyms = c.chain(brokerSynonyms(row), name)
-		for len(e.Synonyms) > 0 && e.Synonyms[0].Name != name {
-			e.Synonyms = e.Synonyms[1:]
-		}
 		e.Source = sourceOf(e.Synonyms)
 		out = append(out, e)
 	}
@@ -99,29 +97,30 @@ func (c *Config) DescribeBrokerDefault(names []string) []Entry {
 	return out
 }
 
-// chain lists the values that stand behind a setting known by these names: layer by layer, and in a layer name by name. The
-// built-in default of another name than the described one (own; the first when "") is left out, as Kafka does: it is not what
-// would count.
+// chain lists the values that stand behind the setting own, which is known by these names: layer by layer, and in a layer name by name. As in
+// Kafka it begins with the first value under its own name: retention.ms, which is log.retention.ms to the broker, is said to stand on its default
+// where nothing but log.retention.hours is set, although that is what counts.
 func (c *Config) chain(names []string, own string) []EntrySynonym {
-	if len(names) == 0 {
-		return nil
-	}
-	if own == "" {
-		own = names[0]
-	}
 	var out []EntrySynonym
+	add := func(name, value string, source Source) {
+		if len(out) > 0 || name == own {
+			out = append(out, EntrySynonym{name, brokerTable.byName[name].shown(value), source})
+		}
+	}
 	for _, layer := range []struct {
 		values map[string]string
 		source Source
 	}{{c.dynamicBroker, SourceDynamicBroker}, {c.dynamicAll, SourceDynamicDefault}, {c.static, SourceStaticBroker}} {
 		for _, n := range names {
 			if v, ok := layer.values[n]; ok {
-				out = append(out, EntrySynonym{n, brokerTable.byName[n].shown(v), layer.source})
+				add(n, v, layer.source)
 			}
 		}
 	}
-	if v, ok := c.defaultOf(own); ok {
-		out = append(out, EntrySynonym{own, brokerTable.byName[own].shown(v), SourceDefault})
+	for _, n := range names {
+		if v, ok := c.defaultOf(n); ok {
+			add(n, v, SourceDefault)
+		}
 	}
 	return out
 }

@@ -11,4 +11,4 @@
 // Start reading at definition.go, then load.go.
 package config
 
-//go:generate go test -run TestDocumentationIsCurrent -update .
+//go:generate go test -run TestDocumentationIsCurrent -rewrite .

@@ -108,7 +108,7 @@ func withoutEffect(b *strings.Builder) {
 	for _, t := range []*table{brokerTable, topicTable} {
 		for i := range t.rows {
 			r := &t.rows[i]
-			if r.NoEffect == "" || r.Internal {
+			if r.NoEffect == "" || r.Internal || r.TopicLevel && r.Gone {
 				continue
 			}
 			if names[r.NoEffect] == nil {

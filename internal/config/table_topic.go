@@ -54,7 +54,7 @@ func topicLevel(rows ...Definition) []Definition {
 }
 
 func topicGone(name, why string) Definition {
-	r := d(name, String, null, Low, "Setting of an older Kafka, still sent by older tools: accepted and kept, without effect.").noEffect(why)
+	r := d(name, String, null, Low, "Setting of an older Kafka, which clients are told about when they still send it.").noEffect(why)
 	r.Gone = true
 	return r
 }

@@ -105,6 +105,10 @@ func (c *Config) ValidateTopic(overrides map[string]*string) (map[string]string,
 			e.Faults = append(e.Faults, Fault{Name: name, Reason: unknownTopicSetting(name)})
 			continue
 		}
+		if row.Gone {
+			e.Faults = append(e.Faults, Fault{Name: name, Reason: row.NoEffect})
+			continue
+		}
 		if overrides[name] == nil {
 			e.Faults = append(e.Faults, Fault{Name: name, Reason: "has no value; leave it out to use the default"})
 			continue

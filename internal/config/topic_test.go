@@ -47,12 +47,13 @@ func TestTopicSettingsFallBackLayerByLayer(t *testing.T) {
 
 func TestValidateTopic(t *testing.T) {
 	c := mustLoad(t, Args{}, "log.cleaner.max.compaction.lag.ms=100")
-	got, err := c.ValidateTopic(map[string]*string{"retention.ms": ptr(" 05 "), "cleanup.policy": ptr("compact, delete"), "remote.storage.enable": ptr("false"), "message.format.version": ptr("3.0")})
-	want := map[string]string{"retention.ms": "5", "cleanup.policy": "compact,delete", "remote.storage.enable": "false", "message.format.version": "3.0"}
+	got, err := c.ValidateTopic(map[string]*string{"retention.ms": ptr(" 05 "), "cleanup.policy": ptr("compact, delete"), "remote.storage.enable": ptr("false")})
+	want := map[string]string{"retention.ms": "5", "cleanup.policy": "compact,delete", "remote.storage.enable": "false"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v -want +got\n%s", err, diff)
 	}
 	for _, row := range []struct{ name, setting, value, want string }{
+		{"a name that Kafka 4 has dropped", "message.format.version", "3.0", "message.format.version: dropped in Kafka 4"},
 		{"an unknown name", "retention.hours", "1", "retention.hours: there is no such topic setting; did you mean retention.ms?"},
 		{"a broker name", "log.retention.ms", "1", "topics call it retention.ms"},
 		{"a broker name without counterpart", "listeners", "x", "topics do not have it"},
@@ -207,8 +208,8 @@ func TestDescribe(t *testing.T) {
 		{"a topic default", topic(plain, nil), "segment.bytes", "segment.bytes=1073741824 5 5:log.segment.bytes=1073741824"},
 		{"a topic setting without broker counterpart", topic(plain, nil), "remote.storage.enable", "remote.storage.enable=false 5"},
 		{"a topic override over the default", topic(plain, over), "retention.ms", "retention.ms=9 1 1:retention.ms=9"},
-		{"a topic setting from static hours", topic(static, nil), "retention.ms", "retention.ms=7200000 4 4:log.retention.hours=2"},
-		{"all layers of a topic setting", topic(dynamic, over), "retention.ms", "retention.ms=9 1 1:retention.ms=9 2:log.retention.ms=5 3:log.retention.ms=6 4:log.retention.hours=2"},
+		{"a topic setting from static hours", topic(static, nil), "retention.ms", "retention.ms=7200000 5"},
+		{"all layers of a topic setting", topic(dynamic, over), "retention.ms", "retention.ms=9 1 1:retention.ms=9 2:log.retention.ms=5 3:log.retention.ms=6 4:log.retention.hours=2 5:log.retention.hours=168"},
 		{"dynamic over static", topic(dynamic, nil), "segment.bytes", "segment.bytes=3000000 2 2:log.segment.bytes=3000000 4:log.segment.bytes=2000000 5:log.segment.bytes=1073741824"},
 		{"a kept setting of an older Kafka", topic(plain, over), "message.format.version", "message.format.version=2.8 1 1:message.format.version=2.8"},
 		{"the same without override", topic(plain, nil), "message.format.version", ""},
@@ -216,7 +217,7 @@ func TestDescribe(t *testing.T) {
 		{"a broker default", broker(plain), "num.partitions", "num.partitions=1 5 read-only 5:num.partitions=1"},
 		{"a broker setting without value", broker(plain), "log.retention.ms", "log.retention.ms=null 5"},
 		{"a broker setting from the file", broker(static), "broker.rack", "broker.rack=r1 4 read-only 4:broker.rack=r1"},
-		{"a broker setting with layers", broker(dynamic), "log.retention.ms", "log.retention.ms=5 2 2:log.retention.ms=5 3:log.retention.ms=6 4:log.retention.hours=2"},
+		{"a broker setting with layers", broker(dynamic), "log.retention.ms", "log.retention.ms=5 2 2:log.retention.ms=5 3:log.retention.ms=6 4:log.retention.hours=2 5:log.retention.hours=168"},
 		{"hours below ms", broker(dynamic), "log.retention.hours", "log.retention.hours=2 4 read-only 4:log.retention.hours=2 5:log.retention.hours=168"},
 		{"a password", broker(static), "ssl.key.password", "ssl.key.password=null 4 read-only sensitive 4:ssl.key.password=null"},
 		{"a default of all brokers", func(n string) []Entry { return dynamic.DescribeBrokerDefault([]string{n}) }, "max.connections.per.ip", "max.connections.per.ip=2 3 3:max.connections.per.ip=2"},

@@ -38,7 +38,10 @@ func describeProducers(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 				}
 			}
 			if rp.ErrorCode = int16(code); code != kafka.None {
-				rp.ErrorMessage = message(code, text)
+				// Of a topic that is there, a partition that is not goes without a word, as in Kafka.
+				if code != kafka.UnknownTopicOrPartition || s.deps.Cluster.Image().Topic(t.Topic) == nil {
+					rp.ErrorMessage = message(code, text)
+				}
 				s.deps.Metrics.Error(r.Key, code)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
