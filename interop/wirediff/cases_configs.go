@@ -17,12 +17,43 @@ const (
 )
 
 func configCases(l *list) {
+	listResourceCases(l)
 	describeConfigCases(l)
 	alterConfigCases(l)
 	incrementalCases(l)
 }
 
 func node(r *run) string { return strconv.Itoa(int(r.env.node)) }
+
+func listResourceCases(l *list) {
+	ask := func(types ...kmsg.ConfigResourceType) func(r *run) kmsg.Request {
+		return func(r *run) kmsg.Request {
+			q := kmsg.NewPtrListConfigResourcesRequest()
+			for _, t := range types {
+				q.ResourceTypes = append(q.ResourceTypes, int8(t))
+			}
+			return q
+		}
+	}
+	key := kmsg.ListConfigResources
+	l.upTo(key, 0, "client metrics only", one(ask()))
+	l.from(key, 1, "brokers and loggers", one(ask(ofBroker, ofBrokerLogger)))
+	l.from(key, 1, "brokers twice", one(ask(ofBroker, ofBroker)))
+	l.from(key, 1, "client metrics and groups", one(ask(ofClientMetrics, ofGroup)))
+	l.from(key, 1, "unknown kind of resource", one(ask(ofBroker, 77)))
+	l.from(key, 1, "some topics", func(r *run) {
+		q := ask(ofTopic)(r)
+		q.SetVersion(r.v)
+		resp, _ := r.quiet(q).(*kmsg.ListConfigResourcesResponse)
+		found := 0
+		for i := 0; resp != nil && i < len(resp.ConfigResources); i++ {
+			if c := resp.ConfigResources[i]; c.Type == int8(ofTopic) && (c.Name == "wd" || c.Name == "wd-empty") {
+				found++
+			}
+		}
+		r.note("topics found", strconv.Itoa(found)) // which others there are depends on what Kafka made for itself
+	})
+}
 
 func describeConfigCases(l *list) {
 	type resource = kmsg.DescribeConfigsRequestResource

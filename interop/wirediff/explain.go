@@ -13,14 +13,16 @@ type explanation struct {
 	line               int
 	key, versions      string
 	caseGlob, pathGlob string
+	a, b               string // patterns of the values
 	reason             string
 	used               int
 }
 
 // readExplained reads the table: `key | versions | case | path | reason`, where key is an API's name, versions is "*", "3" or "0-4", and
-// case and path are patterns in which * stands for anything.
-func readExplained(path string) ([]*explanation, error) {
-	f, err := os.Open(path)
+// case and path are patterns in which * stands for anything. A path may end in ` = A -> B`: then the row counts only where the first broker's
+// value matches A and the second's B, so that an explanation of one difference does not hide another.
+func readExplained(from string) ([]*explanation, error) {
+	f, err := os.Open(from)
 	if err != nil {
 		return nil, err
 	}
@@ -34,21 +36,28 @@ func readExplained(path string) ([]*explanation, error) {
 		}
 		cells := strings.SplitN(text, "|", 5)
 		if len(cells) != 5 {
-			return nil, fmt.Errorf("%s:%d: want key | versions | case | path | reason", path, n)
+			return nil, fmt.Errorf("%s:%d: want key | versions | case | path | reason", from, n)
 		}
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 			if cells[i] == "" {
-				return nil, fmt.Errorf("%s:%d: cell %d is empty", path, n, i+1)
+				return nil, fmt.Errorf("%s:%d: cell %d is empty", from, n, i+1)
 			}
 		}
-		table = append(table, &explanation{line: n, key: cells[0], versions: cells[1], caseGlob: cells[2], pathGlob: cells[3], reason: cells[4]})
+		x := &explanation{line: n, key: cells[0], versions: cells[1], caseGlob: cells[2], pathGlob: cells[3], a: "*", b: "*", reason: cells[4]}
+		if path, values, pinned := strings.Cut(cells[3], " = "); pinned {
+			x.pathGlob = path
+			if x.a, x.b, pinned = strings.Cut(values, " -> "); !pinned {
+				return nil, fmt.Errorf("%s:%d: want path = first broker's value -> second broker's value", from, n)
+			}
+		}
+		table = append(table, x)
 	}
 	return table, lines.Err()
 }
 
 func (x *explanation) covers(apiName string, r row) bool {
-	if !glob(x.key, apiName) || !glob(x.caseGlob, r.Case) || !glob(x.pathGlob, r.Path) {
+	if !glob(x.key, apiName) || !glob(x.caseGlob, r.Case) || !glob(x.pathGlob, r.Path) || !glob(x.a, r.A) || !glob(x.b, r.B) {
 		return false
 	}
 	if x.versions == "*" {
