@@ -42,6 +42,7 @@ var bodies = parseBodies(map[int16]string{
 	KeyDescribeUserScramCredential: `[(s)]`,
 	KeyDescribeCluster:             `1 1@1 1@2`,
 	KeyDescribeProducers:           `[(s [4])]`,
+	KeyListConfigResources:         `[1]@1`,
 	KeyDescribeTopicPartitions:     `[(s)] 4 ?(s 4)`,
 })
 
