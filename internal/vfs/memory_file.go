@@ -156,7 +156,7 @@ func (n *inode) sync() {
 	for _, i := range n.written {
 		if i < len(n.now.pages) {
 			p := n.now.pages[i]
-			if p != nil {
+			if p != nil && p.owner != nil { // a page that Kill shared belongs to another file system too: it may not be touched
 				p.owner = nil // shared from now on
 			}
 			s.pages[i] = p
