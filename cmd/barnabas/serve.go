@@ -23,7 +23,7 @@ func newServeCommand(a *app) *cobra.Command {
 	var args config.Args
 	shortcuts := []struct{ flag, setting, help string }{
 		{"data-dir", "log.dirs", "`folder` of the data (log.dirs); default ./barnabas-data"},
-		{"listeners", "listeners", "addresses to serve clients on, such as PLAINTEXT://127.0.0.1:9092; several with `commas`"},
+		{"listeners", "listeners", "`addresses` to serve clients on, such as PLAINTEXT://127.0.0.1:9092; several with commas between them"},
 		{"advertised-listeners", "advertised.listeners", "`addresses` that clients are told, when they differ from the listeners"},
 		{"admin-addr", "admin.address", "`host:port` of health, metrics and profiles; default 127.0.0.1:9644"},
 	}

@@ -225,6 +225,7 @@ func CodeOf(err error) (kafka.ErrorCode, string) {
 	var offline *storage.OfflineError
 	var outside *storage.OutOfRange
 	var corrupt *storage.CorruptError
+	var full *storage.FullError
 	switch {
 	case err == nil:
 		return kafka.None, ""
@@ -232,7 +233,7 @@ func CodeOf(err error) (kafka.ErrorCode, string) {
 		return refused.Code, refused.Message
 	case errors.As(err, &outside):
 		return kafka.OffsetOutOfRange, outside.Error()
-	case errors.As(err, &offline), errors.As(err, &corrupt):
+	case errors.As(err, &offline), errors.As(err, &corrupt), errors.As(err, &full):
 		return kafka.KafkaStorageError, err.Error()
 	}
 	return kafka.UnknownServerError, err.Error()
