@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"errors"
 	"io"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
@@ -246,9 +245,6 @@ func (c *cursor) pour(n int, w io.Writer) error {
 // damaged is the Fault for a record that cannot be read: a limit or the decompressor's, if that is why.
 func (c *cursor) damaged(index, count int32) *Fault {
 	if c.fault != nil {
-		if c.codec == Gzip && errors.Is(c.fault, io.ErrUnexpectedEOF) {
-			c.fault.Code = kafka.InvalidRecord // the one codec whose end Kafka tells from its other errors
-		}
 		return c.fault
 	}
 	return faultf(kafka.InvalidRecord, "record %d of the batch's %d cannot be read: it does not end where it should", index, count)

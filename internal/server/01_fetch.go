@@ -5,7 +5,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/replica/driver"
 	"github.com/barnabas-mq/barnabas/internal/storage"
@@ -18,7 +17,7 @@ import (
 // v5   log start offset
 // v7   sessions (KIP-227)
 // v9   current leader epoch (KIP-320)
-// v10  zstd
+// v10  zstd; older clients get it, too, if somebody wrote it, as from Kafka
 // v11  rack id; preferred read replica (KIP-392; there is one replica, so none is preferred)
 // v12  flexible; last fetched epoch and diverging epoch (KIP-595)
 // v13  topic ids (KIP-516)
@@ -148,9 +147,6 @@ func (f *fetchCall) lookAt(c *conn, row *fetchRow, left int) kafka.ErrorCode {
 	p, code := c.srv.partition(part.partKey)
 	if code != kafka.None {
 		return code
-	}
-	if c := p.Config().Rules.Compression; f.version < 10 && c.Override && c.Codec == batch.Zstd {
-		return kafka.UnsupportedCompressionType // clients before v10 cannot read zstd; what producers chose themselves they get as it is
 	}
 	row.wire.Aborted = nil
 	if code := p.ErrorCode(); code != kafka.None {
