@@ -31,6 +31,9 @@ func (l *Log) retain(nowMs int64) (int, error) {
 	c := l.config()
 	l.sealMu.Lock()
 	defer l.sealMu.Unlock()
+	if err := l.usable(); err != nil { // deleted while we waited
+		return 0, err
+	}
 	n, why, err := l.expired(c, nowMs)
 	if n == 0 || err != nil {
 		return 0, err
@@ -154,6 +157,8 @@ type newestTime struct{ size, ts int64 }
 // AdvanceStart raises the log start to offset, which may lie inside a segment: what is below cannot be read from now on, and survives no
 // restart. Durable before return. A lower offset changes nothing; one above the log end is *OutOfRange.
 func (l *Log) AdvanceStart(to int64) error {
+	l.sealMu.Lock()
+	defer l.sealMu.Unlock()
 	if err := l.usable(); err != nil {
 		return err
 	}
@@ -163,7 +168,8 @@ func (l *Log) AdvanceStart(to int64) error {
 	return l.raiseStart(to)
 }
 
-// raiseStart makes the new start visible and durable, and trims the epochs.
+// raiseStart makes the new start visible and durable, and trims the epochs. sealMu is held: a deletion that renames the folder meanwhile
+// would look like a disk that fails, and a topic made again under the same name would get the epochs of this one.
 func (l *Log) raiseStart(to int64) error {
 	for {
 		old := l.start.Load()
