@@ -43,6 +43,9 @@ var arrows = map[string][]string{
 	"internal/loadgen": {"internal/batch"},
 	"internal/testkit": {"internal/broker", "internal/config", "internal/batch"},
 
+	"assign":             {},
+	"assign/kgobalancer": {"assign"},
+
 	"docs/examples/roundtrip": {},
 
 	"barnabastest": {"internal/broker", "internal/config"},
@@ -53,7 +56,8 @@ var arrows = map[string][]string{
 var open = []string{"internal/kafka", "internal/vtime"}
 
 // cores decide: no clock, goroutine, channel, lock, log or I/O.
-var cores = []string{"internal/kafka", "internal/vtime", "internal/wire", "internal/batch", "internal/meta", "internal/replica", "internal/controller"}
+var cores = []string{"internal/kafka", "internal/vtime", "internal/wire", "internal/batch", "internal/meta", "internal/replica", "internal/controller",
+	"assign"}
 
 func TestArrowsGoOneWay(t *testing.T) {
 	for _, p := range load(t) {

@@ -1,0 +1,121 @@
+package assign
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Kafka orders ids and topic names as Java orders strings: by UTF-16 unit. UTF-8 bytes sort the same way but for one case: characters
+// beyond U+FFFF (lead byte 0xF0 and up) come before U+E000..U+FFFF (lead bytes 0xEE, 0xEF), since UTF-16 writes them with surrogates.
+// Renumbering the lead bytes is enough, and gives a total order for bytes that are no UTF-8 at all.
+func rankByte(b byte) byte {
+	switch {
+	case b < 0xEE:
+		return b
+	case b < 0xF0:
+		return b + 0x10
+	default:
+		return b - 2
+	}
+}
+
+// compareNames orders as Java's String.compareTo.
+func compareNames(a, b string) int {
+	n := min(len(a), len(b))
+	for i := 0; i < n; i++ {
+		if a[i] != b[i] {
+			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// sortKey is a name's place in a sort: eight bytes to compare first, and where it came from.
+type sortKey struct {
+	prefix uint64
+	index  int32
+}
+
+// orderNames returns the indexes 0..n-1 ordered by name(i), equal names in index order. Names that ascend already cost one pass. Others
+// are compared by the eight bytes after the prefix common to all ("consumer-orders-" says nothing), which is what makes sorting ten
+// thousand ids cheap.
+func orderNames(n int, name func(int) string) []int32 {
+	order := make([]int32, n)
+	ascending := true
+	for i := range order {
+		order[i] = int32(i)
+		ascending = ascending && (i == 0 || compareNames(name(i-1), name(i)) <= 0)
+	}
+	if ascending {
+		return order
+	}
+	first := name(0)
+	common := len(first)
+	for i := 1; i < n && common > 0; i++ {
+		s := name(i)
+		common = min(common, len(s))
+		for j := 0; j < common; j++ {
+			if s[j] != first[j] {
+				common = j
+			}
+		}
+	}
+	keys := make([]sortKey, n)
+	for i := range keys {
+		rest := name(i)[common:]
+		var k uint64
+		for j := 0; j < 8; j++ {
+			k <<= 8
+			if j < len(rest) {
+				k |= uint64(rankByte(rest[j]))
+			}
+		}
+		keys[i] = sortKey{k, int32(i)}
+	}
+	slices.SortFunc(keys, func(a, b sortKey) int {
+		if a.prefix != b.prefix {
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		if c := compareNames(name(int(a.index)), name(int(b.index))); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.index, b.index)
+	})
+	for i, k := range keys {
+		order[i] = k.index
+	}
+	return order
+}
+
+// orderIDs orders members by id and drops ids seen before: the coordinator never sends an id twice, and if it did, handing out two
+// plans under one id would lose one of them.
+func orderIDs(members []Member) []int32 {
+	order := orderNames(len(members), func(i int) string { return members[i].ID })
+	kept := order[:0]
+	for i, m := range order {
+		if i > 0 && members[m].ID == members[kept[len(kept)-1]].ID {
+			continue
+		}
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+// orderStatic orders as Range and RoundRobin do: static members first, by instance id, then the rest by member id.
+func orderStatic(members []Member) []int32 {
+	order := orderIDs(members)
+	slices.SortStableFunc(order, func(a, b int32) int {
+		x, y := members[a].InstanceID, members[b].InstanceID
+		switch {
+		case x != "" && y != "":
+			return compareNames(x, y)
+		case x != "":
+			return -1
+		case y != "":
+			return 1
+		default:
+			return 0
+		}
+	})
+	return order
+}

@@ -1,0 +1,181 @@
+package assign
+
+import "math"
+
+// prices finds, among the plans that levels allows, the one that misses the fewest racks and, of those, moves the fewest partitions.
+//
+// Everything starts at home: each member holds what it owned, and nothing has a price yet. Then what is too much where it lies is sent
+// where it lacks, always along the cheapest way (successive shortest paths, many at once): letting go of an own partition costs 1, taking
+// it back gives 1 back, holding a partition outside one's rack costs more than all moves together. Node potentials keep every arc's
+// reduced price at 0 or above, and that is the proof that no cheaper plan exists: a cycle of arcs that saves something would have a
+// negative sum.
+func (n *network) prices(racksMatter bool) {
+	if !racksMatter && n.cheapestAlready() {
+		return
+	}
+	groups := int32(len(n.base))
+	n.priced = true
+	total := int64(0)
+	for _, k := range n.size {
+		total += int64(k)
+	}
+	n.miss = total + 1
+	nodes := n.nm + n.np + groups
+	n.begin(nodes)
+	n.potential = make([]int64, nodes)
+	n.extra = make([]bool, n.nm)
+	n.crew = make([][]int32, groups)
+	for m := range n.nm {
+		g := n.group[m]
+		n.crew[g] = append(n.crew[g], m)
+		n.surplus[m] = -n.base[g]
+		n.surplus[n.nm+n.np+g] += n.base[g]
+	}
+	for c := range n.np {
+		n.surplus[n.nm+c] = n.supply[c]
+		n.surplus[n.nm+n.np+n.group[n.nm+c]] -= n.size[c]
+	}
+	for e := range n.entries {
+		en := &n.entries[e]
+		en.taken, en.given = 0, 0
+		// An own partition outside the rack is let go at the start, since that saves more than it costs; one whose pool belongs to
+		// another group can stay in no optimal plan.
+		if en.missed || n.group[en.member] != n.group[n.nm+en.pool] {
+			en.given = en.home
+		}
+		n.surplus[en.member] += en.home - en.given
+		n.surplus[n.nm+en.pool] += en.given
+	}
+	sources := numbers(nodes)
+	for n.push(sources) > 0 {
+		n.reprice(sources)
+	}
+}
+
+// cheapestAlready says that what levels left behind cannot be bettered: it moves no more than what the loads alone enforce.
+func (n *network) cheapestAlready() bool {
+	moves, tooMany, foreign, tooFew := int64(0), int64(0), int64(0), int64(0)
+	home := make([]int32, n.nm)
+	for e := range n.entries {
+		en := &n.entries[e]
+		moves += int64(en.given)
+		if n.group[en.member] != n.group[n.nm+en.pool] {
+			foreign += int64(en.home)
+			continue
+		}
+		home[en.member] += en.home
+	}
+	for m := range n.nm {
+		base := n.base[n.group[m]]
+		tooMany += int64(max(home[m]-base-1, 0))
+		tooFew += int64(max(base-home[m], 0))
+	}
+	for c := range n.np {
+		tooFew -= int64(n.supply[c])
+	}
+	return moves <= max(foreign+tooMany, tooFew)
+}
+
+// reprice raises potentials by the distance from the surplus, up to the nearest node that lacks something (Dijkstra over reduced
+// prices): afterwards the cheapest way there costs nothing more.
+func (n *network) reprice(sources []int32) {
+	const far = math.MaxInt64
+	distance := make([]int64, len(n.potential))
+	for u := range distance {
+		distance[u] = far
+	}
+	var near []int32 // nodes at the distance being looked at
+	var later heap
+	for _, u := range sources {
+		if n.surplus[u] > 0 {
+			distance[u] = 0
+			near = append(near, u)
+		}
+	}
+	at := int64(0)
+	for {
+		for len(near) > 0 {
+			u := near[len(near)-1]
+			near = near[:len(near)-1]
+			if n.surplus[u] < 0 {
+				for v := range n.potential {
+					n.potential[v] += min(distance[v], at)
+				}
+				return
+			}
+			for a := n.arcs(u); a.next(); {
+				d := at + a.price + n.potential[u] - n.potential[a.to]
+				if d >= distance[a.to] {
+					continue
+				}
+				distance[a.to] = d
+				if d == at {
+					near = append(near, a.to)
+				} else {
+					later.push(waiting{d, a.to})
+				}
+			}
+		}
+		for {
+			if len(later) == 0 {
+				// levels left a plan that meets every load, so there is always a way.
+				panic("assign: surplus without a way out")
+			}
+			w := later.pop()
+			if w.distance == distance[w.node] {
+				at = w.distance
+				near = append(near, w.node)
+				break
+			}
+		}
+	}
+}
+
+type waiting struct {
+	distance int64
+	node     int32
+}
+
+// heap is a binary heap, nearest first; equal distances in node order, so that runs repeat.
+type heap []waiting
+
+func (a waiting) before(b waiting) bool {
+	return a.distance < b.distance || a.distance == b.distance && a.node < b.node
+}
+
+func (h *heap) push(w waiting) {
+	s := append(*h, w)
+	for i := len(s) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !s[i].before(s[up]) {
+			break
+		}
+		s[i], s[up] = s[up], s[i]
+		i = up
+	}
+	*h = s
+}
+
+func (h *heap) pop() waiting {
+	s := *h
+	top := s[0]
+	last := len(s) - 1
+	s[0] = s[last]
+	s = s[:last]
+	for i := 0; ; {
+		down := 2*i + 1
+		if down >= last {
+			break
+		}
+		if down+1 < last && s[down+1].before(s[down]) {
+			down++
+		}
+		if !s[down].before(s[i]) {
+			break
+		}
+		s[i], s[down] = s[down], s[i]
+		i = down
+	}
+	*h = s
+	return top
+}
