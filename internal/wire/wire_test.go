@@ -273,3 +273,20 @@ func eachAlone[T any](all []T) (out [][]T) {
 	}
 	return out
 }
+
+func TestMergingARequestWithoutRepetitionsCostsNoMemory(t *testing.T) {
+	q := ProduceRequest{Topics: []ProduceTopic{{Name: []byte("a"), Count: 3}, {Name: []byte("b"), First: 3, Count: 40}}}
+	for _, p := range append([]int32{2, 0, 1}, int32s(40)...) {
+		q.Partitions = append(q.Partitions, ProducePartition{Index: p})
+	}
+	if n := testing.AllocsPerRun(100, q.Merge); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func int32s(n int32) (out []int32) {
+	for i := range n {
+		out = append(out, i)
+	}
+	return out
+}
