@@ -247,6 +247,12 @@ func (b *Broker) Close() {
 // Done is closed when the current process ended.
 func (b *Broker) Done() <-chan struct{} { return b.process().done }
 
+// SkipReady changes whether Restart waits for the broker to be ready.
+func (b *Broker) SkipReady(skip bool) { b.opts.SkipReady = skip }
+
+// Started is when the current process was started.
+func (b *Broker) Started() time.Time { return b.process().started }
+
 // PID of the broker itself (taskset replaces itself by it).
 func (b *Broker) PID() int { return b.process().pid }
 

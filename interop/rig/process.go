@@ -5,13 +5,15 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // process is one child in a process group of its own.
 type process struct {
-	pid  int
-	done chan struct{} // closed when it ended; err is set before
-	err  error
+	pid     int
+	started time.Time     // just before the exec
+	done    chan struct{} // closed when it ended; err is set before
+	err     error
 }
 
 // startProcess runs argv in dir. The child dies with us: the kernel kills it when the thread that started it ends, and that thread is
@@ -24,6 +26,7 @@ func startProcess(argv []string, dir string, log io.Writer) (*process, error) {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
+		p.started = time.Now()
 		if err := cmd.Start(); err != nil {
 			started <- err
 			return
