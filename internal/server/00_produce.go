@@ -168,7 +168,7 @@ func (c *conn) appendOne(call *produceCall, t *wire.ProduceTopic, k int, nowMs i
 	}
 	done, err := p.Append(b, q.Acks, storage.Client, nowMs)
 	if err != nil {
-		code, text := driver.CodeOf(err)
+		code, text := p.CodeOf(err)
 		res.ErrorCode, res.Message = int16(code), text
 		res.LogStartOffset = startBeside(code, p)
 		return

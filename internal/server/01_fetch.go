@@ -197,8 +197,8 @@ func (f *fetchCall) lookAt(c *conn, row *fetchRow, left int) kafka.ErrorCode {
 		if room > 0 || f.bytes == 0 {
 			slice, err := log.Read(part.offset, max(room, 0), limit, f.bytes == 0)
 			if err != nil {
-				code, text := driver.CodeOf(err)
-				if code != kafka.OffsetOutOfRange {
+				code, text := p.CodeOf(err)
+				if code != kafka.OffsetOutOfRange && code != kafka.UnknownTopicOrPartition {
 					c.srv.log.Error("cannot read a partition", "topic", p.Name.Topic, "partition", p.Name.Partition, "offset", part.offset, "error", text)
 				}
 				return code
@@ -214,7 +214,7 @@ func (f *fetchCall) lookAt(c *conn, row *fetchRow, left int) kafka.ErrorCode {
 		if row.wire.Records > 0 {
 			aborted, err := log.AbortedTxns(part.offset, limit)
 			if err != nil {
-				code, text := driver.CodeOf(err)
+				code, text := p.CodeOf(err)
 				c.srv.log.Error("cannot read the aborted transactions of a partition", "topic", p.Name.Topic, "partition", p.Name.Partition, "error", text)
 				row.slice.Release()
 				row.slice, row.wire.Records = nil, 0

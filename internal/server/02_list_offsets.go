@@ -117,18 +117,18 @@ func (s *Server) listOffset(q *kmsg.ListOffsetsRequest, topic string, part *kmsg
 	case tsLatestTiered, tsEarliestPendingUpload:
 		// No tier: nothing was uploaded, and nothing waits for it.
 	case tsMaxTimestamp:
-		return found(rp)(log.MaxTimestampOffset(limit))
+		return found(p, rp)(log.MaxTimestampOffset(limit))
 	default:
-		return found(rp)(log.OffsetForTime(part.Timestamp, limit))
+		return found(p, rp)(log.OffsetForTime(part.Timestamp, limit))
 	}
 	return kafka.None
 }
 
 // found fills in the outcome of a search; no record found is no error.
-func found(rp *kmsg.ListOffsetsResponseTopicPartition) func(offset, ts int64, epoch int32, ok bool, err error) kafka.ErrorCode {
+func found(p *driver.Partition, rp *kmsg.ListOffsetsResponseTopicPartition) func(offset, ts int64, epoch int32, ok bool, err error) kafka.ErrorCode {
 	return func(offset, ts int64, epoch int32, ok bool, err error) kafka.ErrorCode {
 		if err != nil {
-			code, _ := driver.CodeOf(err)
+			code, _ := p.CodeOf(err)
 			return code
 		}
 		if ok {

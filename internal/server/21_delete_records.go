@@ -1,12 +1,9 @@
 package server
 
 import (
-	"fmt"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
-	"github.com/barnabas-mq/barnabas/internal/replica/driver"
 	"github.com/barnabas-mq/barnabas/internal/storage"
 )
 
@@ -59,8 +56,10 @@ func (s *Server) deleteBelow(topic string, partition int32, offset int64) (low i
 		return -1, kafka.OffsetOutOfRange
 	}
 	if err := p.Log().AdvanceStart(offset); err != nil {
-		code, text := driver.CodeOf(err)
-		s.log.Error("cannot delete records", "topic", topic, "partition", partition, "offset", offset, "error", fmt.Sprint(text))
+		code, text := p.CodeOf(err)
+		if code != kafka.UnknownTopicOrPartition {
+			s.log.Error("cannot delete records", "topic", topic, "partition", partition, "offset", offset, "error", text)
+		}
 		return -1, code
 	}
 	return p.Log().StartOffset(), kafka.None

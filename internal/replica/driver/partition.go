@@ -219,8 +219,9 @@ func (p *Partition) stop(code kafka.ErrorCode) {
 	p.waiters = nil
 }
 
-// CodeOf translates an error of this package or of storage into what a client hears, with a sentence for it.
-func CodeOf(err error) (kafka.ErrorCode, string) {
+// CodeOf translates an error of this partition or of its log into what a client hears, with a sentence for it. When the partition stopped
+// serving meanwhile, that is the reason, whatever the log was found doing: a deletion closes files under those who use them.
+func (p *Partition) CodeOf(err error) (kafka.ErrorCode, string) {
 	var refused *storage.Refusal
 	var offline *storage.OfflineError
 	var outside *storage.OutOfRange
@@ -229,6 +230,8 @@ func CodeOf(err error) (kafka.ErrorCode, string) {
 	switch {
 	case err == nil:
 		return kafka.None, ""
+	case p.ErrorCode() == kafka.UnknownTopicOrPartition:
+		return kafka.UnknownTopicOrPartition, "the topic was deleted"
 	case errors.As(err, &refused):
 		return refused.Code, refused.Message
 	case errors.As(err, &outside):
