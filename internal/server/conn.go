@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -104,10 +105,11 @@ func (c *conn) serve() {
 		var frame *wire.FrameError
 		var unsupported *wire.UnsupportedError
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, errClose):
-		case errors.Is(err, errDraining):
-			c.awaitDrained()
+		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		case errors.Is(err, errDraining), errors.Is(err, errClose), errors.Is(err, os.ErrDeadlineExceeded):
+			c.awaitDrained() // what came before is answered all the same
 		case errors.As(err, &frame), errors.As(err, &unsupported):
+			c.awaitDrained()
 			c.srv.deps.Metrics.InvalidRequest()
 			c.srv.log.Warn("connection closed: not a valid request", "client", c.remote, "listener", c.listener, "reason", err)
 		default:
@@ -205,7 +207,7 @@ func (c *conn) awaitRequest() (size int, err error) {
 		}
 	}
 	if c.in.Buffered() < 4 {
-		c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.RequestReadTimeout))
+		c.allowRead()
 	}
 	if _, err := io.ReadFull(c.in, prefix[:]); err != nil {
 		return 0, err
@@ -217,7 +219,7 @@ func (c *conn) awaitRequest() (size int, err error) {
 // arrive before the memory budget is asked for the whole.
 func (c *conn) readFrame(size int) (frame []byte, cost int64, err error) {
 	if c.in.Buffered() < size {
-		c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.RequestReadTimeout))
+		c.allowRead()
 	}
 	if size <= freeBytes {
 		frame = bodyPool.get(size)[:size]
@@ -235,13 +237,18 @@ func (c *conn) readFrame(size int) (frame []byte, cost int64, err error) {
 		}
 	}
 	produce := len(head) >= 2 && binary.BigEndian.Uint16(head) == uint16(wire.KeyProduce)
+	if !produce {
+		c.awaitDrained() // it has to wait in any case, and may as well do so without the memory that others need
+	}
 	if cost = c.srv.memory.cost(size, produce); cost > 0 {
-		ctx, cancel := context.WithTimeout(c.srv.closing, c.srv.cfg.RequestReadTimeout)
+		// Twice the time that whoever has the memory may take to send its request: a client that stops in the middle is cut before
+		// those that wait for its memory are.
+		ctx, cancel := context.WithTimeout(c.srv.closing, 2*c.srv.cfg.RequestReadTimeout)
 		err = c.srv.memory.take(ctx, cost)
 		cancel()
 		if err != nil {
 			bodyPool.put(head)
-			c.srv.log.Warn("connection closed: no memory for its request within the read timeout; queued.max.request.bytes bounds all requests together",
+			c.srv.log.Warn("connection closed: no memory for its request in time; queued.max.request.bytes bounds all requests together",
 				"client", c.remote, "request_bytes", size, "counted_bytes", cost, "queued.max.request.bytes", c.srv.memory.limit)
 			return nil, 0, errClose
 		}
@@ -252,6 +259,7 @@ func (c *conn) readFrame(size int) (frame []byte, cost int64, err error) {
 	frame = bodyPool.get(size)[:size]
 	copy(frame, head)
 	bodyPool.put(head)
+	c.allowRead() // the wait for memory was not the client's
 	if _, err = io.ReadFull(c.in, frame[len(head):]); err != nil {
 		bodyPool.put(frame)
 		c.srv.memory.give(cost)
@@ -368,6 +376,14 @@ func (c *conn) awaitDrained() {
 }
 
 func (c *conn) cancel() { c.doneOnce.Do(func() { close(c.done) }) }
+
+// allowRead gives the client time for the rest of its request, unless the server closes: then nothing more is read.
+func (c *conn) allowRead() {
+	c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.RequestReadTimeout))
+	if c.srv.closing.Err() != nil {
+		c.drain() // Close may have called it before the deadline was set anew
+	}
+}
 
 // drain lets the request in flight finish and ends the connection after it.
 func (c *conn) drain() { c.nc.SetReadDeadline(time.Unix(1, 0)) }

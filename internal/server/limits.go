@@ -33,6 +33,9 @@ func (b *budget) cost(n int, produce bool) int64 {
 	if !produce {
 		c *= expansion
 	}
+	if n > freeBytes {
+		c = max(c, 1<<classOf(n)) // the buffer that holds it
+	}
 	if c <= freeBytes {
 		return 0
 	}
