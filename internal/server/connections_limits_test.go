@@ -309,6 +309,7 @@ func TestAFetchThatWaitsForDaysEndsWithItsConnectionAndAtShutdown(t *testing.T) 
 			barnabastest.With("connections.max.idle.ms", "-1"))
 		q := testkit.FetchRequest(12, "t", 0, 0)
 		q.MaxWaitMillis = 1<<31 - 1
+		synctest.Wait() // the connection that made the topic is gone
 		stays := dial(t, b)
 		stays.Send(q)
 		for range 10 { // the limit of connections shows whether they go
