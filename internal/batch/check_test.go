@@ -371,6 +371,18 @@ func TestTheTopicsCodecWins(t *testing.T) {
 	}
 }
 
+func TestARewrittenBatchHasNoBitsThatMeanNothing(t *testing.T) {
+	raw := tampered(t, func(b Batch) { binary.BigEndian.PutUint16(b[attributesAt:], 1<<9|deleteHorizonBit|transactionalBit) })
+	rules := lax()
+	if b, _, fault := NewChecker(NewCodecs(Limits{})).Check(bytes.Clone(raw), rules); fault != nil || b.Attributes() != 1<<9|deleteHorizonBit|transactionalBit {
+		t.Errorf("as it came: attributes %x, %v", b.Attributes(), fault)
+	}
+	rules.Compression = Compression{Override: true, Codec: Gzip}
+	if b, _, fault := NewChecker(NewCodecs(Limits{})).Check(bytes.Clone(raw), rules); fault != nil || b.Attributes() != transactionalBit|int16(Gzip) {
+		t.Errorf("rewritten: attributes %x, %v", b.Attributes(), fault)
+	}
+}
+
 func TestOffsetDeltasAreMadeConsecutive(t *testing.T) {
 	checker, reader := NewChecker(NewCodecs(Limits{})), NewReader(NewCodecs(Limits{}))
 	for codec := range allCodecs {

@@ -29,7 +29,8 @@ func (c *Checker) rewrite(b Batch, codec Codec, recordBytes int64, rules *Rules)
 	}
 	out := Batch(c.out.buf)
 	binary.BigEndian.PutUint32(out[lengthAt:], uint32(len(out)-LengthSize))
-	binary.BigEndian.PutUint16(out[attributesAt:], uint16(out.Attributes()&^codecMask|int16(codec)))
+	// A batch written anew is ours: bits that mean nothing, or nothing from a client, are not passed on.
+	binary.BigEndian.PutUint16(out[attributesAt:], uint16(out.Attributes()&(logAppendTimeBit|transactionalBit)|int16(codec)))
 	out.seal()
 	return out, nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/interop/wire"
@@ -433,6 +435,57 @@ func produceCases(l *list) {
 		r.do(ask(-1, part{topic, 0, b.Encode()}))
 		b.BaseSequence, b.ProducerEpoch = 18, -1
 		r.do(ask(-1, part{topic, 0, b.Encode()}))
+	})
+	// What was taken is fetched again: it must lie there as in Kafka. Once is enough, what is stored does not depend on the version.
+	kept := func(name string, settings []string, change func(b *wire.Batch)) {
+		*l = append(*l, testCase{int16(key), "stored: " + name, 9, 9, func(r *run) {
+			topic := "wd-stored-" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
+			r.create(topic, 1, settings...)
+			b := wire.NewBatch(t0, rec(3)...)
+			change(&b)
+			r.do(ask(-1, part{topic, 0, b.Encode()}))
+			q := kmsg.NewPtrFetchRequest()
+			q.Version, q.MaxBytes, q.MinBytes, q.MaxWaitMillis, q.ReplicaID, q.SessionEpoch = 12, 50<<20, 1, 2000, -1, -1
+			fp := kmsg.NewFetchRequestTopicPartition()
+			fp.PartitionMaxBytes, fp.CurrentLeaderEpoch, fp.LastFetchedEpoch = 1<<20, -1, -1
+			q.Topics = append(q.Topics, kmsg.FetchRequestTopic{Topic: topic, Partitions: []kmsg.FetchRequestTopicPartition{fp}})
+			r.do(q)
+			for _, at := range []int64{-3, t0 + 1, -1} { // the greatest timestamp, a time in the middle, the end
+				o := kmsg.NewPtrListOffsetsRequest()
+				o.Version, o.ReplicaID = 7, -1
+				op := kmsg.NewListOffsetsRequestTopicPartition()
+				op.Timestamp, op.CurrentLeaderEpoch = at, -1
+				o.Topics = append(o.Topics, kmsg.ListOffsetsRequestTopic{Topic: topic, Partitions: []kmsg.ListOffsetsRequestTopicPartition{op}})
+				if !slices.Contains(settings, "LogAppendTime") {
+					r.do(o)
+				} else if resp, ok := r.quiet(o).(*kmsg.ListOffsetsResponse); ok { // the time is the broker's
+					r.note(fmt.Sprintf("offset at %d", at-t0), fmt.Sprint(resp.Topics[0].Partitions[0].Offset))
+				}
+			}
+		}})
+	}
+	plain := func(*wire.Batch) {}
+	kept("as it came", nil, plain)
+	kept("with a producer id", nil, func(b *wire.Batch) { b.ProducerID, b.ProducerEpoch, b.BaseSequence = 4244, 3, 77 })
+	kept("max timestamp that lies", nil, func(b *wire.Batch) { b.MaxTimestamp = t0 + 5_000_000_000 })
+	kept("max timestamp that lies, gzip", nil, func(b *wire.Batch) { b.MaxTimestamp, b.Attributes = t0+5_000_000_000, wire.CodecGzip })
+	kept("log append time claimed", nil, func(b *wire.Batch) { b.Attributes = 1 << 3 })
+	kept("unknown attribute bits", nil, func(b *wire.Batch) { b.Attributes = 1 << 9 })
+	kept("delete horizon claimed", nil, func(b *wire.Batch) { b.Attributes = 1 << 6 })
+	kept("timestamp -1", nil, func(b *wire.Batch) { b.BaseTimestamp = -1 })
+	kept("timestamp -1 in one record", nil, func(b *wire.Batch) { b.BaseTimestamp, b.Records, b.MaxTimestamp = -1, b.Records[:1], -1 })
+	kept("gzip with log append time", []string{"message.timestamp.type", "LogAppendTime"}, func(b *wire.Batch) { b.Attributes = wire.CodecGzip })
+	kept("log append time", []string{"message.timestamp.type", "LogAppendTime"}, plain)
+	kept("gzip to uncompressed", []string{"compression.type", "uncompressed"}, func(b *wire.Batch) { b.Attributes = wire.CodecGzip })
+	kept("lz4 to uncompressed with log append time", []string{"compression.type", "uncompressed", "message.timestamp.type", "LogAppendTime"},
+		func(b *wire.Batch) { b.Attributes = wire.CodecLZ4 })
+	kept("unknown attribute bits, gzip to uncompressed", []string{"compression.type", "uncompressed"}, func(b *wire.Batch) { b.Attributes = 1<<9 | wire.CodecGzip })
+	kept("a producer id, gzip to uncompressed", []string{"compression.type", "uncompressed"}, func(b *wire.Batch) {
+		b.Attributes, b.ProducerID, b.ProducerEpoch, b.BaseSequence = wire.CodecGzip, 4244, 3, 77
+	})
+	kept("offset deltas from 1", nil, func(b *wire.Batch) { b.FirstDeltaPlus = 1 })
+	kept("offset deltas from 1, gzip to uncompressed", []string{"compression.type", "uncompressed"}, func(b *wire.Batch) {
+		b.FirstDeltaPlus, b.Attributes = 1, wire.CodecGzip
 	})
 	l.from(key, 3, "idempotence: the sequence wraps", func(r *run) {
 		topic := fmt.Sprintf("wd-wrap-%d", r.v)
