@@ -104,7 +104,9 @@ func (s *solver) even(members, topics []int32) {
 // its topics. It stops when visit answers false. Topics of uneven size cost nothing extra: a topic joins when its highest index is due.
 func (pr *problem) descending(topics []int32, visit func(p int32) bool) {
 	size := func(t int32) int32 { return pr.base[t+1] - pr.base[t] }
-	waiting := slices.Clone(topics)
+	lists := make([]int32, 2*len(topics))
+	waiting := lists[:len(topics)]
+	copy(waiting, topics)
 	slices.SortFunc(waiting, func(a, b int32) int {
 		if size(a) != size(b) {
 			return int(size(b) - size(a))
@@ -114,7 +116,7 @@ func (pr *problem) descending(topics []int32, visit func(p int32) bool) {
 	if len(waiting) == 0 {
 		return
 	}
-	active := make([]int32, 0, len(waiting))
+	active := lists[len(topics):len(topics)]
 	for k := size(waiting[0]) - 1; k >= 0; k-- {
 		old := len(active)
 		for len(waiting) > 0 && size(waiting[0]) > k {
