@@ -103,13 +103,14 @@ func (c *conn) appendAll(call *produceCall, r *Request) (failed bool) {
 	call.results = call.results[:0]
 	q := &call.req
 	nowMs := r.Now.UnixMilli()
+	code, text := refuseRequest(q)
 	for i := range q.Topics {
 		t := &q.Topics[i]
-		code, text := refuseTopic(q, t, r)
+		internal := kafka.IsInternal(string(t.Name)) && string(r.ClientID) != adminClient
 		for k := t.First; k < t.First+t.Count; k++ {
 			res := wire.ProduceResult{ErrorCode: int16(code), Message: text, BaseOffset: -1, LogAppendTimeMs: -1, LogStartOffset: -1}
 			if code == kafka.None {
-				c.appendOne(call, t, k, nowMs, &res)
+				c.appendOne(call, t, k, nowMs, internal, &res)
 			}
 			if res.ErrorCode != 0 {
 				failed = true
@@ -121,25 +122,27 @@ func (c *conn) appendAll(call *produceCall, r *Request) (failed bool) {
 	return failed
 }
 
-// refuseTopic finds what is wrong with a request before any of its batches is looked at.
-func refuseTopic(q *wire.ProduceRequest, t *wire.ProduceTopic, r *Request) (kafka.ErrorCode, string) {
+// refuseRequest finds what is wrong with a request before any of its batches is looked at.
+func refuseRequest(q *wire.ProduceRequest) (kafka.ErrorCode, string) {
 	switch {
 	case q.Acks < -1 || q.Acks > 1:
 		return kafka.InvalidRequiredAcks, ""
 	case q.TransactionalID != nil:
 		return kafka.InvalidRequest, noTransactions
-	case kafka.IsInternal(string(t.Name)) && string(r.ClientID) != adminClient:
-		return kafka.InvalidTopicException, "clients may not write to an internal topic"
 	}
 	return kafka.None, ""
 }
 
-func (c *conn) appendOne(call *produceCall, t *wire.ProduceTopic, k int, nowMs int64, res *wire.ProduceResult) {
+func (c *conn) appendOne(call *produceCall, t *wire.ProduceTopic, k int, nowMs int64, internal bool, res *wire.ProduceResult) {
 	q := &call.req
 	part := &q.Partitions[k]
 	p := c.srv.deps.Partitions.GetBytes(t.Name, part.Index)
 	if p == nil {
 		res.ErrorCode = int16(kafka.UnknownTopicOrPartition)
+		return
+	}
+	if internal {
+		res.ErrorCode, res.Message = int16(kafka.InvalidTopicException), "clients may not write to an internal topic"
 		return
 	}
 	if code := p.ErrorCode(); code != kafka.None {
@@ -192,7 +195,7 @@ func (c *conn) appendOne(call *produceCall, t *wire.ProduceTopic, k int, nowMs i
 func refuseBatch(version int16, b batch.Batch) *batch.Fault {
 	switch {
 	case b.Transactional():
-		// Without a transactional id, which refuseTopic has looked for, nobody may write in a transaction. The code is Kafka's.
+		// Without a transactional id, which refuseRequest has looked for, nobody may write in a transaction. The code is Kafka's.
 		return &batch.Fault{Code: kafka.TransactionalIDAuthorizationFailed, Message: noTransactions}
 	case version < 7 && b.Codec() == batch.Zstd:
 		return &batch.Fault{Code: kafka.UnsupportedCompressionType, Message: "zstd needs Produce version 7"}

@@ -39,10 +39,10 @@ const toHighWatermark = -1
 func (s *Server) deleteBelow(topic string, partition int32, offset int64) (low int64, code kafka.ErrorCode) {
 	p := s.deps.Partitions.Get(topic, partition)
 	switch {
-	case kafka.IsInternal(topic):
-		return -1, kafka.InvalidTopicException
 	case p == nil:
 		return -1, kafka.UnknownTopicOrPartition
+	case kafka.IsInternal(topic):
+		return -1, kafka.InvalidTopicException
 	case p.ErrorCode() != kafka.None:
 		return -1, p.ErrorCode()
 	case p.Config().Log.CleanupPolicy&storage.Delete == 0:

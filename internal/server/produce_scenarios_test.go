@@ -232,8 +232,19 @@ func TestWrongAcksAndUnknownPartitions(t *testing.T) {
 	if got := c.Produce(9, -1, "t", 1, one); got.ErrorCode != int16(kafka.UnknownTopicOrPartition) {
 		t.Errorf("partition 1: error %d", got.ErrorCode)
 	}
+	if got := c.Produce(9, -1, kafka.OffsetsTopic, 0, one); got.ErrorCode != int16(kafka.UnknownTopicOrPartition) {
+		t.Errorf("internal topic that is not there: error %d", got.ErrorCode)
+	}
+	c.CreateTopic(kafka.OffsetsTopic, 1)
 	if got := c.Produce(9, -1, kafka.OffsetsTopic, 0, one); got.ErrorCode != int16(kafka.InvalidTopicException) {
 		t.Errorf("internal topic: error %d", got.ErrorCode)
+	}
+	cut := kmsg.NewPtrDeleteRecordsRequest()
+	cut.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: kafka.OffsetsTopic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: 0}, {Partition: 9}}}}
+	for i, want := range []kafka.ErrorCode{kafka.InvalidTopicException, kafka.UnknownTopicOrPartition} {
+		if got := testkit.Do[*kmsg.DeleteRecordsResponse](c, cut).Topics[0].Partitions[i]; got.ErrorCode != int16(want) {
+			t.Errorf("deleting from an internal topic: %+v, want %v", got, want)
+		}
 	}
 }
 
