@@ -325,6 +325,11 @@ func produceCases(l *list) {
 	l.from(key, 3, "no topics", one(func(r *run) kmsg.Request { return ask(-1) }))
 	l.from(key, 3, "unknown topic beside a good one", one(func(r *run) kmsg.Request { return ask(-1, part{"nowhere", 0, good()}, part{"wd-write", 0, good()}) }))
 	l.from(key, 3, "unknown partition", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", 9, good()}) }))
+	l.from(key, 3, "an internal topic that is not there", one(func(r *run) kmsg.Request { return ask(-1, part{"__share_group_state", 0, good()}) }))
+	l.from(key, 3, "an internal topic", func(r *run) {
+		r.create("__consumer_offsets", 1, "cleanup.policy", "compact", "compression.type", "producer")
+		r.do(ask(-1, part{"__consumer_offsets", 0, good()}, part{"__consumer_offsets", 9, good()}))
+	})
 	l.from(key, 3, "negative partition", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", -1, good()}) }))
 	l.from(key, 3, "a name that no topic may have", one(func(r *run) kmsg.Request { return ask(-1, part{"a b", 0, good()}) }))
 	// Kafka never answers this one: one version is enough to show it.

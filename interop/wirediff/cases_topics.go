@@ -197,6 +197,8 @@ func topicCases(l *list) {
 	l.add(key, "beyond the end", one(func(r *run) kmsg.Request { return cut("wd", 2, 100) }))
 	l.add(key, "offset -2", one(func(r *run) kmsg.Request { return cut("wd", 2, -2) }))
 	l.add(key, "unknown topic", one(func(r *run) kmsg.Request { return cut("nowhere", 0, 0) }))
+	l.add(key, "an internal topic that is not there", one(func(r *run) kmsg.Request { return cut("__share_group_state", 0, 0) }))
+	l.add(key, "an internal topic", one(func(r *run) kmsg.Request { return cut("__consumer_offsets", 0, 0, 9, 0) }))
 	l.add(key, "unknown partition beside a known one", one(func(r *run) kmsg.Request { return cut("wd", 9, 0, 2, 0) }))
 	l.add(key, "compacted topic", one(func(r *run) kmsg.Request { return cut("wd-compact", 0, 0) }))
 	l.add(key, "no topics", one(func(r *run) kmsg.Request { q := cut("x"); q.Topics = nil; return q }))
