@@ -121,7 +121,12 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 		LogDirs: b.store.Dirs, NewChecker: func() *batch.Checker { return batch.NewChecker(b.codecs) }, CheckMemory: b.codecs.Memory,
 		Metrics: b.metrics.Server(b.listenerNames()), Now: time.Now,
 	}, b.log)
-	b.onClose(func(ctx context.Context) error { b.server.Close(ctx); return nil })
+	b.onClose(func(ctx context.Context) error {
+		ctx, cancel := half(ctx)
+		defer cancel()
+		b.server.Close(ctx)
+		return nil
+	})
 	for _, l := range b.bound {
 		b.server.Serve(l.Listener, l.config.Name)
 		b.log.Info("serving clients", "listener", l.config.Name, "address", l.Addr().String())
@@ -130,6 +135,15 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	b.log.Info("broker started", "version", o.Version, "node", b.node, "cluster", b.control.Image().ClusterID(),
 		"partitions", len(b.parts.All()), "took", time.Since(began).Round(time.Millisecond))
 	return b, nil
+}
+
+// half ends after half the time that ctx has left, so that clients who do not take their answers leave the logs time for a clean end.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/2)
 }
 
 // onClose adds what Close does, last added first.
@@ -246,6 +260,7 @@ func (b *Broker) openLogs(dirs []string, im *meta.Image) error {
 		cfg.ClusterID = b.static.Broker.ClusterID
 	}
 	cfg.TopicConfig = func(topic string) storage.LogConfig { return b.topicConfig(im, topic).Log }
+	cfg.Observer = b.metrics
 	cfg.OnFlushed = func(l *storage.Log, end int64) { b.parts.Flushed(l, end) }
 	cfg.OnOffline = func(dir string, err error) {
 		b.log.Error("a log directory is offline; its partitions answer KAFKA_STORAGE_ERROR until the broker is restarted", "dir", dir, "error", err)

@@ -272,6 +272,8 @@ func (f *fetchCall) finish(c *conn, out []byte) ([]byte, error) {
 		case <-w.C:
 		case <-timer.C:
 			over = true
+		case <-c.hurry:
+			over = true
 		case <-c.srv.closing.Done():
 			over = true
 		case <-c.done:

@@ -43,6 +43,8 @@ type conn struct {
 	// done is closed when the connection is over: whoever waits on its behalf gives up.
 	done     chan struct{}
 	doneOnce sync.Once
+	// hurry tells a parked Fetch to answer with what there is.
+	hurry chan struct{}
 }
 
 // parked is an answer that must wait. finish waits as long as it needs, but not beyond c.done or the server's closing, and appends
@@ -70,7 +72,7 @@ func (r *Request) Listener() string { return r.conn.listener }
 var errClose = errors.New("closed as Kafka does")
 
 func newConn(s *Server, nc net.Conn, listener string) *conn {
-	c := &conn{srv: s, nc: nc, remote: nc.RemoteAddr().String(), listener: listener, done: make(chan struct{})}
+	c := &conn{srv: s, nc: nc, remote: nc.RemoteAddr().String(), listener: listener, done: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	c.drained.L = &c.mu
 	c.ip = c.remote
 	if host, _, err := net.SplitHostPort(c.remote); err == nil {
@@ -106,13 +108,16 @@ func (c *conn) serve() {
 		var unsupported *wire.UnsupportedError
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-		case errors.Is(err, errDraining), errors.Is(err, errClose), errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, errDraining), errors.Is(err, errClose):
 			c.awaitDrained() // what came before is answered all the same
 		case errors.As(err, &frame), errors.As(err, &unsupported):
 			c.awaitDrained()
 			c.srv.deps.Metrics.InvalidRequest()
 			c.srv.log.Warn("connection closed: not a valid request", "client", c.remote, "listener", c.listener, "reason", err)
 		default:
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.awaitDrained()
+			}
 			c.srv.log.Debug("connection ended", "client", c.remote, "reason", err)
 		}
 		return
@@ -367,7 +372,21 @@ func (c *conn) busy() bool {
 	return c.waiting > 0
 }
 
+// awaitDrained waits until nothing is parked any more. A Fetch may wait for weeks, and as long as a request waits behind it nobody reads
+// on and would notice that the client left: so it is hurried once that takes longer than a connection may be idle.
 func (c *conn) awaitDrained() {
+	if !c.busy() {
+		return
+	}
+	if idle := c.srv.cfg.IdleTimeout; idle > 0 {
+		t := time.AfterFunc(idle, func() {
+			select {
+			case c.hurry <- struct{}{}:
+			default:
+			}
+		})
+		defer t.Stop()
+	}
 	c.mu.Lock()
 	for c.waiting > 0 {
 		c.drained.Wait()
