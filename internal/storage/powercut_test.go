@@ -82,44 +82,78 @@ func TestPowerCutMutations(t *testing.T) {
 		t.Skip("set MUTATION=1")
 	}
 	start, _ := powerCutRange(t)
-	bound := envNumber(t, "MUTATION_SEEDS", 2000)
-	all := &vfs.SyncSites{Helper: syncsForOthers}
-	for seed := start; seed < start+200; seed++ {
-		if run := runPowerCut(t, seed, all); run.err != nil {
+	bound := envNumber(t, "MUTATION_SEEDS", 1500)
+	// First without a mutation: which places sync, and which seeds come by them.
+	total := &vfs.SyncSites{Helper: syncsForOthers}
+	meets := map[vfs.SyncSite][]uint64{}
+	inScript := map[vfs.SyncSite][]powerCutScript{}
+	for _, script := range powerCutScripts {
+		sites := &vfs.SyncSites{Helper: syncsForOthers}
+		if err := runPowerCutScript(t, script, false, sites); err != nil {
+			t.Fatalf("%s fails without any mutation: %v", script.name, err)
+		}
+		for _, site := range sites.Sites() {
+			total.Add(site, sites.Calls(site))
+			inScript[site] = append(inScript[site], script)
+		}
+	}
+	for seed := start; seed < start+bound; seed++ {
+		sites := &vfs.SyncSites{Helper: syncsForOthers}
+		run := runPowerCut(t, seed, sites)
+		if run.err != nil {
 			t.Fatalf("seed %d fails without any mutation: %v", seed, run.err)
+		}
+		for _, site := range sites.Sites() {
+			total.Add(site, sites.Calls(site))
+			meets[site] = append(meets[site], seed)
 		}
 	}
 	survivors := 0
-	t.Logf("%-60s %8s %8s  %s", "without this sync", "calls", "seed", "fails with")
-	for _, site := range all.Sites() {
+	t.Logf("%-60s %8s %8s %8s  %s", "without this sync", "calls", "seeds", "seed", "fails with")
+	for _, site := range total.Sites() {
 		if !strings.Contains(site.String(), os.Getenv("MUTATION_SITE")) {
 			continue
 		}
-		seed, err := killMutant(t, site, start, bound)
+		seed, err := killMutant(t, site, meets[site], inScript[site])
+		row := fmt.Sprintf("%-60s %8d %8d", site, total.Calls(site), len(meets[site]))
 		why, excused := needlessSyncs[site.Place[:strings.LastIndexByte(site.Place, ':')]+" "+string(site.Kind)]
 		switch {
 		case err != nil:
-			t.Logf("%-60s %8d %8d  %v", site, all.Calls(site), seed, err)
+			t.Logf("%s %8s  %.300v", row, seed, err)
 		case excused:
-			t.Logf("%-60s %8d %8s  survives: %s", site, all.Calls(site), "-", why)
+			t.Logf("%s %8s  survives: %s", row, "-", why)
 		default:
 			survivors++
-			t.Errorf("%-60s %8d %8s  nothing in %d seeds: the sync is needless or the suite has a hole", site, all.Calls(site), "-", bound)
+			t.Errorf("%s %8s  survives: the sync is needless or the suite has a hole", row, "-")
 		}
 	}
-	t.Logf("mutations: %d sync sites, %d not caught", len(all.Sites()), survivors)
+	t.Logf("mutations: %d sync sites, %d seeds, %d not caught", len(total.Sites()), bound, survivors)
 }
 
-// killMutant is the first seed that fails with the site disabled.
-func killMutant(t *testing.T, site vfs.SyncSite, start, bound uint64) (uint64, error) {
-	for seed := start; seed < start+bound; seed++ {
+// killMutant is the first of the seeds that fails with the site disabled, or the script that does.
+func killMutant(t *testing.T, site vfs.SyncSite, seeds []uint64, scripts []powerCutScript) (string, error) {
+	bySeeds := func(seeds []uint64) (string, error) {
+		for _, seed := range seeds {
+			sites := &vfs.SyncSites{Helper: syncsForOthers}
+			sites.Disable(site)
+			if run := runPowerCut(t, seed, sites); run.err != nil {
+				return strconv.FormatUint(seed, 10), run.err
+			}
+		}
+		return "", nil
+	}
+	few := min(len(seeds), 100)
+	if seed, err := bySeeds(seeds[:few]); err != nil {
+		return seed, err
+	}
+	for _, script := range scripts {
 		sites := &vfs.SyncSites{Helper: syncsForOthers}
 		sites.Disable(site)
-		if run := runPowerCut(t, seed, sites); run.err != nil {
-			return seed, run.err
+		if err := runPowerCutScript(t, script, true, sites); err != nil {
+			return "script", err
 		}
 	}
-	return 0, nil
+	return bySeeds(seeds[few:])
 }
 
 // syncsForOthers names the functions whose callers are the places that must sync.
@@ -176,12 +210,15 @@ func (e ending) String() string {
 
 // powerCut is one seed's run: the disk, the store of the present life, and what is known about its logs.
 type powerCut struct {
-	rng     *rand.Rand
-	sites   *vfs.SyncSites
-	stats   powerCutStats
-	err     error
-	steps   []string // what was done, for a failure's story
-	builder *batch.Builder
+	rng   *rand.Rand
+	sites *vfs.SyncSites
+	// In mutation runs: of so many skipped syncs one is followed by a power cut soon, 0 = none, by the draws of skips.
+	skipOdds int
+	skips    *rand.Rand
+	stats    powerCutStats
+	err      error
+	steps    []string // what was done, for a failure's story
+	builder  *batch.Builder
 
 	disk    *vfs.Memory
 	store   *storage.Store
@@ -203,6 +240,10 @@ type powerCut struct {
 	luck   uint64      // what the power cut draws from
 	after  *vfs.Memory // the disk after the end, once it came
 	logs   []*cutLog
+
+	tapping  bool // scripts: take the disk before each operation
+	taps     []tap
+	thorough bool // try many draws of each
 }
 
 // aim ends a life soon after a step of some kind has begun, or some kind of file was changed, so that the short moments in which it is half durable are met often.
@@ -301,7 +342,8 @@ func (l *cutLog) end() int64 { return endOf(l.batches) }
 // runPowerCut runs one seed. sites, when given, sees the syncs and may disable some.
 func runPowerCut(t *testing.T, seed uint64, sites *vfs.SyncSites) *powerCut {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	p := &powerCut{rng: rand.New(rand.NewPCG(seed, 0x706f776572)), sites: sites, builder: batch.NewBuilder(batch.NewCodecs(batch.Limits{}))}
+	p := &powerCut{rng: rand.New(rand.NewPCG(seed, 0x706f776572)), sites: sites, skips: rand.New(rand.NewPCG(seed, 1)), builder: batch.NewBuilder(batch.NewCodecs(batch.Limits{}))}
+	p.skipOdds = []int{0, 2, 5, 20}[p.skips.IntN(4)]
 	synctest.Test(t, func(*testing.T) { p.run() })
 	return p
 }
@@ -489,14 +531,24 @@ func (p *powerCut) hook(op vfs.Op) error {
 			p.cutAt = p.ops + p.aim.ops
 		}
 	}
+	if p.tapping && op.Kind.Changes() {
+		p.tapNow(op)
+	}
 	if p.ops == p.cutAt {
 		p.draw()
 		return syscall.EIO
 	}
-	if p.sites != nil {
-		return p.sites.Hook(op)
+	if p.sites == nil {
+		return nil
 	}
-	return nil
+	verdict := p.sites.Hook(op)
+	if verdict != nil && p.skipOdds > 0 && p.skips.IntN(p.skipOdds) == 0 {
+		// A sync was only pretended: cut the power while that may still matter.
+		if at := p.ops + 1 + p.skips.Int64N(1+p.skips.Int64N(20)); p.cutAt == 0 || at < p.cutAt {
+			p.cutAt, p.ending = at, endCut
+		}
+	}
+	return verdict
 }
 
 // end ends a life that has not ended yet.
@@ -810,6 +862,11 @@ func (p *powerCut) truncate(l *cutLog) {
 	if n < 0 || endOf(l.batches[:n]) < l.log.StartOffset() {
 		return
 	}
+	p.cutOff(l, n)
+}
+
+// cutOff truncates the log to its first n batches.
+func (p *powerCut) cutOff(l *cutLog, n int) {
 	p.mu.Lock()
 	l.uncut, l.cutTo = l.batches, endOf(l.batches[:n])
 	l.batches = slices.Clone(l.batches[:n])

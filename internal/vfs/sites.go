@@ -99,6 +99,16 @@ func (s *SyncSites) Skipped() int {
 	return s.skipped
 }
 
+// Add counts calls of a site that another enumeration saw.
+func (s *SyncSites) Add(site SyncSite, calls int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.calls == nil {
+		s.calls = map[SyncSite]int{}
+	}
+	s.calls[site] += calls
+}
+
 // Calls is how often a site was seen.
 func (s *SyncSites) Calls(site SyncSite) int {
 	s.mu.Lock()
