@@ -75,15 +75,17 @@ func (r *rig) hook(op vfs.Op) error {
 		return nil
 	}
 	r.mu.Lock()
-	gate, failed := r.gate, r.failed
-	if r.dir != "" && path.Dir(path.Dir(op.Name)) != r.dir {
-		gate, failed = nil, nil
-	}
+	gate := r.gate
 	r.mu.Unlock()
 	if gate != nil {
 		<-gate
 	}
-	return failed
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dir != "" && path.Dir(path.Dir(op.Name)) != r.dir {
+		return nil
+	}
+	return r.failed
 }
 
 // hold makes syncs of data wait until the returned function is called.
