@@ -632,3 +632,26 @@ func segmentBases(l *Log) []int64 {
 	}
 	return out
 }
+
+// A clean stop whose checkpoints were lost is recovered log by log, and what is found is durable before it is served.
+func TestLostRecoveryPointsAfterACleanStop(t *testing.T) {
+	fsys := vfs.NewMemory()
+	s := openStore(t, testConfig(fsys))
+	l, want := segmented(t, s, 20)
+	closeStore(t, s)
+	overwrite(t, fsys, "/data/"+recoveryPointsName, func([]byte) []byte { return []byte("0\n") })
+	logs := &logCapture{}
+	cfg := smallSegments(testConfig(fsys))
+	cfg.Logger = logs.logger()
+	s = openStore(t, cfg)
+	l = s.Get(tp0)
+	if l.EndOffset() != 40 || l.FlushedOffset() != 40 {
+		t.Errorf("end %d, flushed %d, want 40", l.EndOffset(), l.FlushedOffset())
+	}
+	if diff := cmp.Diff(want, readAll(t, l, 0)); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(logs.String(), recoveryPointsName) {
+		t.Errorf("the log does not name the checkpoint:\n%s", logs)
+	}
+}

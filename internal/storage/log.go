@@ -49,6 +49,8 @@ type Log struct {
 	snapMu    sync.Mutex
 	snapshots []int64 // offsets of the snapshot files, ascending; under snapMu once the log is open
 
+	recovered bool // Open had to look at the batches; not changed after it
+
 	cleaning cleanState
 	user     atomic.Pointer[userData]
 }
@@ -167,6 +169,9 @@ func (l *Log) AssignEpoch(epoch int32, start int64) error {
 func (l *Log) changeEpochs(f func([]EpochEntry) ([]EpochEntry, bool)) error {
 	l.epochs.mu.Lock()
 	defer l.epochs.mu.Unlock()
+	if l.closed.Load() {
+		return ErrClosed // the folder may be gone, or another log's
+	}
 	next, changed := f(l.epochs.load())
 	if !changed {
 		return nil

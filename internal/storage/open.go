@@ -71,11 +71,13 @@ func (d *logDir) load() error {
 		}
 		s.logs[l.tp] = l
 	}
-	if !d.clean {
-		if err := d.secure(logs); err != nil {
+	// After a clean stop there are few of these, or none: a log that no checkpoint names, a compaction that was to be finished.
+	recovered := slices.DeleteFunc(slices.Clone(logs), func(l *Log) bool { return !l.recovered })
+	if !d.clean || len(recovered) > 0 {
+		if err := d.secure(recovered); err != nil {
 			return err
 		}
-		s.cfg.Observer.Recovered(len(logs))
+		s.cfg.Observer.Recovered(len(recovered))
 	}
 	if len(logs) > 0 {
 		s.log.Info("logs are open", "dir", d.path, "logs", len(logs), "clean", d.clean, "took", time.Since(began).Round(time.Millisecond))
@@ -190,8 +192,11 @@ func (l *Log) open(cp *checkpoints) error {
 			s.sealed.Store(s != last)
 		}
 		l.flushed.Store(point)
-	} else if err := l.recover(point); err != nil {
-		return err
+	} else {
+		l.recovered = true
+		if err := l.recover(point); err != nil {
+			return err
+		}
 	}
 	if start > l.end.Load() {
 		l.logger().Error("the log ends below its start, starting anew there", "end", l.end.Load(), "start", start)

@@ -256,6 +256,8 @@ func (l *Log) bury() error {
 	l.sealMu.Lock()
 	defer l.sealMu.Unlock()
 	l.shut()
+	l.epochs.mu.Lock()
+	defer l.epochs.mu.Unlock()
 	name := l.dir.file(doomedName(l.tp, randomHex()))
 	if err := l.store.fs.Rename(l.path, name); err != nil {
 		return l.dir.fail(fmt.Sprintf("deleting %v", l.tp), err)
