@@ -34,6 +34,14 @@ func TestTable(t *testing.T) {
 					}
 				})
 			}
+			for _, run := range []string{"full", "join"} {
+				ms, ts := drawServerGroup(t, g.members, g.partitions, g.topics, shape, run)
+				printRow(shape, fmt.Sprintf("%d x %d x %d", g.members, g.partitions, g.topics), "uniform "+run, func() {
+					if _, err := (Uniform{}).Assign(ms, ts); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
 		}
 	}
 }
