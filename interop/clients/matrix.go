@@ -24,6 +24,33 @@ type Matrix struct {
 	versions map[string]string            // client -> version
 	cells    map[string]map[string]Result // client -> scenario -> result
 	reasons  map[string][]string          // reason -> "client: scenario", in order of arrival
+	tools    []toolResult                 // Apache Kafka's own tools, in order of arrival
+	toolsOf  string                       // their version
+}
+
+type toolResult struct {
+	name string
+	r    Result
+}
+
+// Tool notes what one of Apache Kafka's command line tools did; the last word on a tool counts.
+func (m *Matrix) Tool(name string, r Result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.tools {
+		if m.tools[i].name == name {
+			m.tools[i].r = r
+			return
+		}
+	}
+	m.tools = append(m.tools, toolResult{name, r})
+}
+
+// ToolsVersion notes the version of those tools.
+func (m *Matrix) ToolsVersion(v string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.toolsOf = v
 }
 
 // NewMatrix is empty.
@@ -57,8 +84,9 @@ func (m *Matrix) Write(path, broker string, order []string, scenarios []string) 
 	defer m.mu.Unlock()
 	var b strings.Builder
 	b.WriteString("# Real clients\n\nWritten by the interop run itself (`make interop`); do not edit. The broker was " + broker + ".\n\n")
-	b.WriteString("Every scenario is written once, in `interop/clients`, and run with each client as its users use it: no retries around it, no settings\n")
-	b.WriteString("that only a test would have. A skip has its reason below.\n\n")
+	b.WriteString("Every scenario is written once, in `interop/clients`, and run with each client as its users use it. The only unusual settings are batches of\n" +
+		"up to 2 MiB on the client's side, so that it is the broker who refuses what is too big, and retries that outlive a restart. A skip has its\n" +
+		"reason below.\n\n")
 	b.WriteString("| Client | Version |")
 	for _, s := range scenarios {
 		b.WriteString(" " + s + " |")
@@ -101,6 +129,12 @@ func (m *Matrix) Write(path, broker string, order []string, scenarios []string) 
 		b.WriteString("\nNotes\n\n")
 		for i, why := range numbered {
 			fmt.Fprintf(&b, "%d. %s\n", i+1, why)
+		}
+	}
+	if len(m.tools) > 0 {
+		b.WriteString("\nThe command line tools of Apache Kafka " + m.toolsOf + " against the same broker\n\n| Tool | |\n|---|---|\n")
+		for _, tool := range m.tools {
+			fmt.Fprintf(&b, "| %s | %s |\n", tool.name, tool.r)
 		}
 	}
 	b.WriteString("\nWhat the columns mean\n\n")

@@ -9,8 +9,8 @@ const (
 	ScenarioPositions    = "from end and timestamp"
 	ScenarioBig          = "big records"
 	ScenarioPartitions   = "many partitions"
-	ScenarioRestart      = "kill -9, idempotent"
-	ScenarioRestartPlain = "kill -9, plain"
+	ScenarioRestart      = "restart, idempotent"
+	ScenarioRestartPlain = "restart, plain"
 	ScenarioGroups       = "groups"
 )
 
@@ -26,7 +26,7 @@ var meanings = map[string]string{
 	ScenarioPositions:    "the first record not older than a timestamp; from the end only what is written later",
 	ScenarioBig:          "a record of 900 KiB arrives whole; one above max.message.bytes is refused and says so",
 	ScenarioPartitions:   "24 partitions written and read at once",
-	ScenarioRestart:      "the broker is killed in the middle of an idempotent producer's run and started again: every record once, in order",
+	ScenarioRestart:      "in the middle of an idempotent producer's run the broker is killed (SIGKILL) and started again, and later stopped (SIGTERM) and started again: every record once, in order",
 	ScenarioRestartPlain: "the same without idempotence: no record missing",
 	ScenarioGroups:       "consumer groups",
 }

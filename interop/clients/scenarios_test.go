@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 		for _, c := range clients.All() {
 			order = append(order, c.Name())
 		}
-		if err := matrix.Write(path, name, append(order, toolsName), clients.Scenarios); err != nil {
+		if err := matrix.Write(path, name, order, clients.Scenarios); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -632,7 +632,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// restartOnce has a client write while the broker is killed and started again. An idempotent producer's records must all be there exactly
+// restartOnce has a client write while the broker is killed and started again, and then stopped and started again. An idempotent producer's records must all be there exactly
 // once and in order; a plain one may write some twice, but loses none.
 func restartOnce(t *testing.T, ctx context.Context, b *rig.Broker, c clients.Client, idempotent bool) {
 	const records, partitions = 1500, 3
@@ -647,13 +647,22 @@ func restartOnce(t *testing.T, ctx context.Context, b *rig.Broker, c clients.Cli
 		done <- c.Produce(ctx, b.Addr, clients.Produce{Topic: topic, Codec: "none", Idempotent: idempotent, Records: want, Interval: 2 * time.Millisecond})
 	}()
 	// The broker goes down once some records are there, not at a time: a slow client has its restart in the middle as well.
-	half, err := clients.Franz{}.Consume(ctx, b.Addr, clients.Consume{Topic: topic, Partitions: parts(partitions), From: clients.FromStart, Count: records / 5})
-	if err != nil {
-		t.Fatalf("before the restart: %v after %d records; the producer: %v", err, len(half), errNow(done))
-	}
-	b.Kill()
-	if err := b.Restart(ctx); err != nil {
-		t.Fatal(err)
+	for _, down := range []struct {
+		after int
+		how   string
+	}{{records / 5, "SIGKILL"}, {records * 3 / 5, "SIGTERM"}} {
+		some, err := clients.Franz{}.Consume(ctx, b.Addr, clients.Consume{Topic: topic, Partitions: parts(partitions), From: clients.FromStart, Count: down.after})
+		if err != nil {
+			t.Fatalf("before %s: %v after %d records; the producer: %v", down.how, err, len(some), errNow(done))
+		}
+		if down.how == "SIGKILL" {
+			b.Kill()
+		} else if err := b.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Restart(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := <-done; err != nil {
 		t.Fatalf("produce: %v", err)
