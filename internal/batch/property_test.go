@@ -115,13 +115,15 @@ var (
 	narrow = NewCodecs(Limits{RecordBytes: 1 << 16, BatchBytes: 1 << 20, WindowBytes: 1 << 20, BufferBytes: bufferBytesMin})
 )
 
-// class is a fault's code, except that records which cannot be read and records which cannot be decompressed are one class: which of the two shows
-// first, when a batch has both, depends on how far the decompressor reads ahead.
+// class is a fault's code, except that records which cannot be read and records which cannot be decompressed (damaged, or beyond a limit, in a
+// later frame perhaps) are one class: which of the two shows first, when a batch has both, depends on how far the decompressor reads ahead.
 func class(f *Fault) kafka.ErrorCode {
-	if c := code(f); c != kafka.UnknownServerError {
+	switch c := code(f); c {
+	case kafka.UnknownServerError, kafka.UnsupportedCompressionType, kafka.MessageTooLarge:
+		return kafka.InvalidRecord
+	default:
 		return c
 	}
-	return kafka.InvalidRecord
 }
 
 // What the checker accepts must be readable, whatever the bytes; the size of the window must not matter; offsets and times must be true.
