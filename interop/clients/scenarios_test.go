@@ -667,6 +667,7 @@ func restartOnce(t *testing.T, ctx context.Context, b *rig.Broker, c clients.Cli
 	if err := <-done; err != nil {
 		t.Fatalf("produce: %v", err)
 	}
+	awaitLeaders(t, ctx, b.Addr, topic, partitions)
 	counts := map[string]int{}
 	for p := range int32(partitions) {
 		got := readAll(t, ctx, b.Addr, topic, p)
@@ -715,8 +716,12 @@ func readAll(t *testing.T, ctx context.Context, addr, topic string, partition in
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0].Offset
-	if end <= 0 {
+	answer := resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
+	if answer.ErrorCode != 0 {
+		t.Fatalf("the end of %s-%d: error code %d", topic, partition, answer.ErrorCode)
+	}
+	end := answer.Offset
+	if end == 0 {
 		return nil
 	}
 	got, err := clients.Franz{}.Consume(ctx, addr, clients.Consume{Topic: topic, Partitions: []int32{partition}, From: clients.FromStart, Count: int(end)})

@@ -327,7 +327,7 @@ func produceCases(l *list) {
 	l.from(key, 3, "unknown partition", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", 9, good()}) }))
 	l.from(key, 3, "an internal topic that is not there", one(func(r *run) kmsg.Request { return ask(-1, part{"__share_group_state", 0, good()}) }))
 	l.from(key, 3, "an internal topic", func(r *run) {
-		r.create("__consumer_offsets", 1, "cleanup.policy", "compact", "compression.type", "producer")
+		r.create("__consumer_offsets", 4, "cleanup.policy", "compact", "compression.type", "producer") // as many as the rig's Kafka wants
 		r.do(ask(-1, part{"__consumer_offsets", 0, good()}, part{"__consumer_offsets", 9, good()}))
 	})
 	l.from(key, 3, "negative partition", one(func(r *run) kmsg.Request { return ask(-1, part{"wd-write", -1, good()}) }))
