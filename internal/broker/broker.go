@@ -64,6 +64,8 @@ type Broker struct {
 	metrics *metrics.Metrics
 	admin   *admin.Server
 	ready   atomic.Bool
+	// segmentFilesMax and connectionsRoom are what the process's limit of descriptors allows.
+	segmentFilesMax, connectionsRoom int
 	// temporary is the directory that --ephemeral made, removed by Close.
 	temporary string
 	closers   []func(context.Context) error
@@ -91,6 +93,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 			b.stop(context.WithoutCancel(ctx)) // err says why the start failed; what follows from it adds nothing
 		}
 	}()
+	b.takeDescriptors(descriptorLimit())
 	began := time.Now()
 	dirs, metaDir, err := b.directories()
 	if err != nil {

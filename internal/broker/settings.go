@@ -78,7 +78,7 @@ func (b *Broker) storageConfig(dirs []string) storage.Config {
 		CleanerDedupeBytes: int64(float64(c.Cleaner.DedupeBufferBytes) / float64(max(1, c.Cleaner.Threads))),
 		CleanerBackoff:     c.Cleaner.Backoff, CleanerIOBytesPerSecond: finite(c.Cleaner.IOBytesPerSecond),
 		FlushInterval: c.Log.FlushInterval, IndexCacheBytes: c.Log.IndexCacheBytes,
-		OpenFilesMax: int(c.Network.OpenFilesMax), ReservedBytes: c.ReservedBytes, RecoveryThreads: int(c.Log.RecoveryThreadsPerDir),
+		OpenFilesMax: b.segmentFilesMax, ReservedBytes: c.ReservedBytes, RecoveryThreads: int(c.Log.RecoveryThreadsPerDir),
 	}
 }
 
@@ -99,7 +99,7 @@ func (b *Broker) serverConfig() server.Config {
 	n := &b.static.Broker.Network
 	return server.Config{
 		RequestMaxBytes: int(n.RequestMaxBytes), RequestMemoryBytes: unbounded(n.QueuedBytesMax), DecompressionMemoryBytes: n.DecompressionMemoryMax, RequestReadTimeout: requestReadTimeout,
-		IdleTimeout: n.IdleMax, WriteTimeout: n.WriteTimeout,
+		ConnectionsRoom: b.connectionsRoom, IdleTimeout: n.IdleMax, WriteTimeout: n.WriteTimeout,
 		FetchMaxBytes: n.FetchMaxBytes, FetchSessionSlots: int(n.FetchSessionSlots),
 		PartitionRequestLimit: n.RequestPartitionsMax, SendBufferBytes: int(n.SendBufferBytes), ReceiveBufferBytes: int(n.ReceiveBufferBytes),
 	}

@@ -27,6 +27,8 @@ type Config struct {
 	DecompressionMemoryBytes int64
 	// RequestReadTimeout is how long the rest of a request may take once its size has arrived.
 	RequestReadTimeout time.Duration
+	// ConnectionsRoom bounds connections beside max.connections, which may be set higher than descriptors last. 0: it does not.
+	ConnectionsRoom int
 	// IdleTimeout closes connections without traffic [connections.max.idle.ms].
 	IdleTimeout time.Duration
 	// WriteTimeout closes a connection whose client does not take its answer [connection.write.timeout.ms].
@@ -175,6 +177,9 @@ func (s *Server) admit(c *conn) error {
 	n := &s.deps.Config().Broker.Network
 	if len(s.conns) >= int(n.ConnectionsMax) {
 		return fmt.Errorf("max.connections=%d is reached", n.ConnectionsMax)
+	}
+	if room := s.cfg.ConnectionsRoom; room > 0 && len(s.conns) >= room {
+		return fmt.Errorf("there are %d connections; the limit of open files (ulimit -n) has no room for more", room)
 	}
 	limit := int(n.ConnectionsMaxPerIP)
 	for _, o := range n.ConnectionsPerIPOverrides {

@@ -38,7 +38,7 @@ type AppendResult struct {
 // the kernel on return, readable below EndOffset, durable once a flush was wanted and reported.
 //
 // Errors: *Refusal when the log's rules turn the batch down, *FullError when the disk is down to its reserve, *OfflineError when the
-// directory is or goes offline, ErrClosed. In every case nothing of b is part of the log.
+// directory is or goes offline, ErrTooManyFiles, ErrClosed. In every case nothing of b is part of the log.
 func (l *Log) Append(b batch.Batch, o AppendOptions) (AppendResult, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,7 +77,10 @@ func (l *Log) Append(b batch.Batch, o AppendOptions) (AppendResult, error) {
 		return AppendResult{}, err
 	}
 	pos := s.size.Load()
-	if err := s.write(b, pos); err != nil {
+	switch err := s.write(b, pos); {
+	case noDescriptor(err):
+		return AppendResult{}, fmt.Errorf("append to %v: %w", l.tp, ErrTooManyFiles)
+	case err != nil:
 		return AppendResult{}, l.dir.fail(fmt.Sprintf("appending to %v", l.tp), err)
 	}
 	maxTS := b.MaxTimestamp()

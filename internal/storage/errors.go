@@ -3,12 +3,22 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 )
 
 // ErrClosed answers every call on a log or store that was closed, or on a log that was deleted.
 var ErrClosed = errors.New("the log is closed")
+
+// ErrTooManyFiles answers an append for which the process had no descriptor left. Nothing was written and the disk is not to blame: it may be
+// tried again.
+var ErrTooManyFiles = errors.New("the process has too many open files; raise its limit (ulimit -n), or lower open.files.max or max.connections")
+
+// noDescriptor reports whether err is for want of a descriptor.
+func noDescriptor(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
 
 // OfflineError says that a log directory had a failed write or sync. What the disk holds after that is unknown, so nothing in the
 // directory is served again until the store is opened anew and recovery has looked at every byte above the recovery point.

@@ -222,6 +222,9 @@ func (l *Log) roll(base int64) error {
 		x.finish()
 	}
 	s, err := l.newSegment(base)
+	if noDescriptor(err) {
+		return fmt.Errorf("start segment %d of %v: %w", base, l.tp, ErrTooManyFiles)
+	}
 	if err != nil {
 		return l.dir.fail(fmt.Sprintf("starting segment %d of %v", base, l.tp), err)
 	}

@@ -236,7 +236,7 @@ func (p *Partition) CodeOf(err error) (kafka.ErrorCode, string) {
 		return refused.Code, refused.Message
 	case errors.As(err, &outside):
 		return kafka.OffsetOutOfRange, outside.Error()
-	case errors.As(err, &offline), errors.As(err, &corrupt), errors.As(err, &full):
+	case errors.As(err, &offline), errors.As(err, &corrupt), errors.As(err, &full), errors.Is(err, storage.ErrTooManyFiles):
 		return kafka.KafkaStorageError, err.Error()
 	}
 	return kafka.UnknownServerError, err.Error()
