@@ -112,3 +112,29 @@ func TestAnExplanationCoversOnlyItsVersions(t *testing.T) {
 		t.Error("a line without a reason was read")
 	}
 }
+
+func TestAnExplanationMayNameTheValuesItStandsFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "explained.txt")
+	write := func(line string) {
+		if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("Fetch | * | * | *.Code = 3 -> * | why")
+	table, err := readExplained(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path, a, b string
+		want       bool
+	}{{"X.Code", "3", "0", true}, {"X.Code", "3", "7", true}, {"X.Code", "0", "3", false}, {"X.Other", "3", "0", false}} {
+		if got := table[0].covers("Fetch", row{Path: c.path, A: c.a, B: c.b}); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+	write("Fetch | * | * | *.Code = 3 | why")
+	if _, err := readExplained(path); err == nil {
+		t.Error("one value alone is taken")
+	}
+}
