@@ -263,7 +263,7 @@ func (b *Broker) openLogs(dirs []string, im *meta.Image) error {
 		cfg.ClusterID = b.static.Broker.ClusterID
 	}
 	cfg.TopicConfig = func(topic string) storage.LogConfig { return b.topicConfig(im, topic).Log }
-	cfg.Observer = b.metrics
+	cfg.Observer, cfg.Codecs = b.metrics, b.codecs
 	cfg.OnFlushed = func(l *storage.Log, end int64) { b.parts.Flushed(l, end) }
 	cfg.OnOffline = func(dir string, err error) {
 		b.log.Error("a log directory is offline; its partitions answer KAFKA_STORAGE_ERROR until the broker is restarted", "dir", dir, "error", err)
@@ -298,6 +298,9 @@ func (b *Broker) startController(ctx context.Context, im *meta.Image) error {
 		return fmt.Errorf("start the controller: %w", err)
 	}
 	b.control = d
+	if self := d.Image().Broker(b.node); self != nil {
+		b.store.SetBrokerEpoch(self.Epoch)
+	}
 	b.onClose(func(context.Context) error { d.Close(); return nil })
 	return nil
 }

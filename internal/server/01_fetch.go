@@ -212,7 +212,7 @@ func (f *fetchCall) lookAt(c *conn, row *fetchRow, left int) kafka.ErrorCode {
 	if f.committed {
 		row.wire.Aborted = []wire.AbortedTxn{}
 		if row.wire.Records > 0 {
-			aborted, err := log.AbortedTxns(part.offset, limit)
+			aborted, err := log.AbortedTxns(part.offset, row.slice.UpperBound())
 			if err != nil {
 				code, text := p.CodeOf(err)
 				c.srv.log.Error("cannot read the aborted transactions of a partition", "topic", p.Name.Topic, "partition", p.Name.Partition, "error", text)
