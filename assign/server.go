@@ -266,16 +266,21 @@ func (c *identified) emit(plan []int32) [][]IDPartitions {
 		}
 		return true
 	}
-	// How many entries are new decides how much is allocated.
-	changed, from := int32(0), int32(0)
+	changed, moved, from := int32(0), int32(0), int32(0) // entries and partitions of changed targets
 	for m, i := range c.members {
 		to := shares[m].entries
 		if to > from && same(c.input[i].Target, from, to) {
 			out[i] = c.input[i].Target
 		} else {
 			changed += to - from
+			moved += begin[to] - begin[from]
 		}
 		from = to
+	}
+	// What is returned holds no more memory than it shows: flat stays behind unless all of it is needed.
+	result := flat
+	if moved < parts {
+		result = make([]int32, 0, moved)
 	}
 	tps := make([]IDPartitions, 0, changed)
 	from = 0
@@ -285,9 +290,10 @@ func (c *identified) emit(plan []int32) [][]IDPartitions {
 			at := len(tps)
 			for e := from; e < to; e++ {
 				ps := flat[begin[e]:begin[e+1]:begin[e+1]]
-				if int(changed) < len(topic)/2 {
-					// Most of flat is about to be garbage: do not hold it for a few entries.
-					ps = slices.Clone(ps)
+				if moved < parts {
+					start := len(result)
+					result = append(result, ps...)
+					ps = result[start:len(result):len(result)]
 				}
 				tps = append(tps, IDPartitions{c.known[c.topic[topic[e]]].ID, ps})
 			}
