@@ -46,6 +46,7 @@ type fetchCall struct {
 	requestSize int
 
 	rows   []fetchRow
+	held   int64 // of Server.waiting, while parked
 	bytes  int
 	urgent bool // an error or a divergence: answer now
 }
@@ -80,17 +81,18 @@ func (c *conn) fetch(r *Request) error {
 		maxBytes: int(min(q.MaxBytes, c.srv.cfg.FetchMaxBytes)), committed: q.IsolationLevel == 1,
 		toEnd: replica == debugConsumer, follower: replica >= 0, start: r.Now, requestSize: len(r.Body),
 	}
+	call.header.ClientID = nil
+	c.letGo()
 	if code != kafka.None {
 		c.srv.deps.Metrics.Error(wire.KeyFetch, code)
 		return call.send(c, c.out[:0], &wire.FetchResponse{ErrorCode: int16(code)})
 	}
 	call.minBytes = min(int(q.MinBytes), call.maxBytes)
 	call.look(c)
-	if q.MaxWaitMillis <= 0 || call.enough() {
+	if q.MaxWaitMillis <= 0 || call.enough() || !call.hold(c.srv) {
 		return call.answer(c, c.out[:0])
 	}
 	call.release()
-	call.header.ClientID = nil
 	call.deadline = r.Now.Add(time.Duration(q.MaxWaitMillis) * time.Millisecond)
 	c.park(call)
 	return nil
@@ -110,6 +112,7 @@ func (c *conn) refuseFetch(r *Request, q *kmsg.FetchRequest, code kafka.ErrorCod
 		resp.Topics = append(resp.Topics, t)
 	}
 	call := &fetchCall{header: r.RequestHeader, version: r.Version, start: r.Now, requestSize: len(r.Body)}
+	c.letGo()
 	return call.send(c, c.out[:0], &resp)
 }
 
@@ -246,6 +249,24 @@ func (s *Server) partition(k partKey) (*driver.Partition, kafka.ErrorCode) {
 	return nil, kafka.UnknownTopicID
 }
 
+// rowWeight is what a partition of a parked Fetch is taken to hold: its row, its waiter, and its place in the list.
+const rowWeight = 384
+
+// hold counts what the parked Fetch holds, and returns false when all of them together would hold too much: then it is answered with what
+// there is. A request of few bytes may stand for all partitions of a session, and any number of connections may go on with one session.
+// Small ones pass free, as small requests do.
+func (f *fetchCall) hold(s *Server) bool {
+	need := int64(len(f.rows)) * rowWeight
+	if need <= freeBytes || need <= f.held {
+		return true
+	}
+	if !s.waiting.try(need - f.held) {
+		return false
+	}
+	f.held = need
+	return true
+}
+
 func (f *fetchCall) release() {
 	for i := range f.rows {
 		if s := f.rows[i].slice; s != nil {
@@ -259,6 +280,7 @@ func (f *fetchCall) release() {
 func (f *fetchCall) finish(c *conn, out []byte) ([]byte, error) {
 	c.srv.waitingFetch.Add(1)
 	defer c.srv.waitingFetch.Add(-1)
+	defer func() { c.srv.waiting.give(f.held) }()
 	w := driver.NewWaiter()
 	timer := time.NewTimer(f.deadline.Sub(c.srv.deps.Now()))
 	defer timer.Stop()
@@ -282,7 +304,7 @@ func (f *fetchCall) finish(c *conn, out []byte) ([]byte, error) {
 		}
 		f.forget(w)
 		f.look(c)
-		if over || f.enough() {
+		if over || f.enough() || !f.hold(c.srv) {
 			return nil, f.answer(c, out)
 		}
 		f.release()

@@ -108,3 +108,46 @@ func TestAnswerComesBeforeTheConnectionClosesOverWhatFollows(t *testing.T) {
 		})
 	}
 }
+
+// A Fetch that waits holds something for each partition, and incremental ones ask for all partitions of a session with a few bytes. What they
+// hold together is bounded: those beyond it are answered at once.
+func TestWaitingFetchesHoldBoundedMemory(t *testing.T) {
+	const partitions, fetches, room = 1000, 7, 2
+	b := testkit.Start(t, "queued.max.request.bytes=1000000", "socket.request.max.bytes=1000000", "log.flush=never")
+	c := testkit.Dial(t, b.Addr())
+	c.CreateTopic("t", partitions)
+	q := testkit.FetchRequest(12, "t", 0, 0)
+	q.MaxWaitMillis = 1 << 30
+	for i := range int32(partitions - 1) {
+		p := q.Topics[0].Partitions[0]
+		p.Partition = i + 1
+		q.Topics[0].Partitions = append(q.Topics[0].Partitions, p)
+	}
+	for range 2 { // what was held is given back
+		sizes := make(chan int, fetches)
+		for range fetches {
+			c := testkit.Dial(t, b.Addr())
+			c.Send(q)
+			go func() {
+				_, rest, err := c.Receive()
+				if err != nil {
+					t.Errorf("a fetch was not answered: %v", err)
+				}
+				sizes <- len(rest)
+			}()
+		}
+		empty := <-sizes
+		for range fetches - room - 1 {
+			if n := <-sizes; n != empty {
+				t.Errorf("a fetch that may not wait got %d bytes, another %d", n, empty)
+			}
+		}
+		produced(t, c, "t", 7, "a")
+		for range room {
+			if n := <-sizes; n <= empty {
+				t.Errorf("a fetch that waited for a record got %d bytes, those that did not wait %d", n, empty)
+			}
+		}
+		q.Topics[0].Partitions[7].FetchOffset++
+	}
+}

@@ -56,6 +56,15 @@ func (b *budget) take(ctx context.Context, n int64) error {
 	return nil
 }
 
+// try takes n bytes if they are there.
+func (b *budget) try(n int64) bool {
+	if n > 0 && !b.sem.TryAcquire(n) {
+		return false
+	}
+	b.used.Add(max(n, 0))
+	return true
+}
+
 func (b *budget) give(n int64) {
 	if n > 0 {
 		b.used.Add(-n)

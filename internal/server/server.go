@@ -52,7 +52,9 @@ type Server struct {
 	memory *budget
 	// decompression is what checks of compressed batches may hold together.
 	decompression *budget
-	sessions      *sessionCache
+	// waiting is what parked Fetches may hold together.
+	waiting  *budget
+	sessions *sessionCache
 	// closing ends parked requests; drained is closed connections' wait.
 	closing   context.Context
 	stop      context.CancelFunc
@@ -76,7 +78,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) *Server {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Server{
 		cfg: cfg, deps: deps, log: log,
-		memory: newBudget(cfg.RequestMemoryBytes), decompression: newBudget(cfg.DecompressionMemoryBytes),
+		memory: newBudget(cfg.RequestMemoryBytes), decompression: newBudget(cfg.DecompressionMemoryBytes), waiting: newBudget(cfg.RequestMemoryBytes),
 		sessions: newSessionCache(cfg.FetchSessionSlots, deps.Now),
 		closing:  ctx, stop: stop,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
