@@ -40,6 +40,9 @@ var arrows = map[string][]string{
 		"internal/controller", "internal/controller/driver", "internal/meta", "internal/meta/local", "internal/meta/memory", "internal/config",
 		"internal/metrics", "internal/admin"},
 
+	"internal/coord":        {"internal/coord/record"},
+	"internal/coord/record": {},
+
 	"internal/loadgen": {"internal/batch"},
 	"internal/testkit": {"internal/broker", "internal/config", "internal/batch"},
 
@@ -57,7 +60,7 @@ var open = []string{"internal/kafka", "internal/vtime"}
 
 // cores decide: no clock, goroutine, channel, lock, log or I/O.
 var cores = []string{"internal/kafka", "internal/vtime", "internal/wire", "internal/batch", "internal/meta", "internal/replica", "internal/controller",
-	"assign"}
+	"internal/coord", "internal/coord/record", "assign"}
 
 func TestArrowsGoOneWay(t *testing.T) {
 	for _, p := range load(t) {
