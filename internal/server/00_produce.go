@@ -79,6 +79,7 @@ func (c *conn) produce(r *Request) error {
 		// No answer exists for acks=0. Closing is how the producer learns that something is wrong and looks at the metadata again.
 		c.srv.deps.Metrics.Request(wire.KeyProduce, c.srv.deps.Now().Sub(call.start), call.size, 0)
 		if failed {
+			c.letGo()
 			c.awaitDrained()
 			return errClose
 		}
@@ -87,6 +88,7 @@ func (c *conn) produce(r *Request) error {
 	if len(call.awaits) > 0 || c.busy() {
 		call.detach()
 		c.prd.call = nil
+		c.letGo()
 		c.park(call)
 		return nil
 	}
@@ -94,6 +96,7 @@ func (c *conn) produce(r *Request) error {
 	if err != nil {
 		return err
 	}
+	c.letGo()
 	return c.reply(out)
 }
 
@@ -128,7 +131,7 @@ func refuseRequest(q *wire.ProduceRequest) (kafka.ErrorCode, string) {
 	case q.Acks < -1 || q.Acks > 1:
 		return kafka.InvalidRequiredAcks, ""
 	case q.TransactionalID != nil:
-		return kafka.InvalidRequest, noTransactions
+		return kafka.TransactionalIDAuthorizationFailed, noTransactions
 	}
 	return kafka.None, ""
 }

@@ -27,7 +27,12 @@ func findCoordinator(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	code, text := kafka.None, ""
 	switch {
 	case q.CoordinatorType == coordinatorTxn:
-		code, text = kafka.InvalidRequest, noTransactions
+		// Of the errors that are not retried this is the one that every client takes as final here; librdkafka asks again after others.
+		code, text = kafka.TransactionalIDAuthorizationFailed, noTransactions
+		if c := r.conn; !c.askedForTransactions {
+			c.askedForTransactions = true
+			s.log.Warn(noTransactions, "client", c.remote, "client_id", string(r.ClientID))
+		}
 	case q.CoordinatorType != coordinatorGroup:
 		code, text = kafka.InvalidRequest, "this version knows coordinators of groups (key type 0) and of transactions (1) only"
 	}

@@ -28,7 +28,7 @@ func initProducerID(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		return resp
 	}
 	if q.TransactionalID != nil {
-		return fail(kafka.InvalidRequest)
+		return fail(kafka.TransactionalIDAuthorizationFailed)
 	}
 	// An id without an epoch, or an epoch without an id, is nonsense.
 	if q.Version >= 3 && (q.ProducerID == -1) != (q.ProducerEpoch == -1) {

@@ -27,11 +27,15 @@ type conn struct {
 	listener string
 	// software is what the client said of itself in ApiVersions (KIP-511).
 	softwareName, softwareVersion string
+	askedForTransactions          bool // and was told in the log that there are none
 
 	in  *bufio.Reader
 	out []byte // the reader goroutine's answer buffer
 	req Request
-	prd producer
+	// frame holds the request being handled, cost is what was taken from the server's memory for it; both until letGo.
+	frame []byte
+	cost  int64
+	prd   producer
 
 	// parked carries answers from the reader to the finisher, which is started by the first.
 	parked   chan parked
@@ -136,10 +140,8 @@ func (c *conn) serveOne() error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		bodyPool.put(frame)
-		c.srv.memory.give(cost)
-	}()
+	c.frame, c.cost = frame, cost
+	defer c.letGo()
 	h, body, err := wire.ParseHeader(frame)
 	c.req = Request{RequestHeader: h, Body: body, Now: c.srv.deps.Now(), conn: c}
 	if err != nil {
@@ -159,11 +161,20 @@ func (c *conn) serveOne() error {
 		}
 		if weight < cost {
 			c.srv.memory.give(cost - weight)
-			cost = weight
+			c.cost = weight
 		}
 		c.awaitDrained()
 	}
 	return c.handle(&c.req)
+}
+
+// letGo gives back the memory of the request being handled; its body must not be looked at any more. It is called before anything that
+// waits for this client: what others wait for is not pinned by one that does not read, or by a fetch that waits for data.
+func (c *conn) letGo() {
+	c.req.Body, c.req.ClientID = nil, nil
+	bodyPool.put(c.frame)
+	c.srv.memory.give(c.cost)
+	c.frame, c.cost = nil, 0
 }
 
 // handle runs the handler of one request. A panic in it ends this connection only; it is a bug of ours and is logged as one.
@@ -185,6 +196,7 @@ func (c *conn) handle(r *Request) (err error) {
 	if err != nil {
 		return err
 	}
+	c.letGo()
 	return c.reply(out)
 }
 
@@ -246,6 +258,9 @@ func (c *conn) readFrame(size int) (frame []byte, cost int64, err error) {
 		c.awaitDrained() // it has to wait in any case, and may as well do so without the memory that others need
 	}
 	if cost = c.srv.memory.cost(size, produce); cost > 0 {
+		if !produce {
+			c.awaitDrained() // it would have to wait anyway, then with memory that others need
+		}
 		// Twice the time that whoever has the memory may take to send its request: a client that stops in the middle is cut before
 		// those that wait for its memory are.
 		ctx, cancel := context.WithTimeout(c.srv.closing, 2*c.srv.cfg.RequestReadTimeout)
