@@ -36,6 +36,7 @@ func describeConfigs(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
 		entries, code, text := s.configEntries(res)
+		text = clip(text)
 		rr.ErrorCode, rr.ErrorMessage = int16(code), &text // empty on success, and where the code says it all, as in Kafka
 		if code != kafka.None {
 			s.deps.Metrics.Error(r.Key, code)

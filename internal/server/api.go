@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -70,5 +71,15 @@ func message(code kafka.ErrorCode, text string) *string {
 	if text == "" {
 		text = code.Message()
 	}
+	text = clip(text)
 	return &text
+}
+
+// clip bounds a text that may quote what a client sent: a string of the older versions has 32 KiB of room, and quoting makes four bytes of one.
+func clip(text string) string {
+	const most = 1 << 10
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
