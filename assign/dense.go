@@ -208,11 +208,13 @@ func hashInts(v []int32) uint64 {
 // claims collects who says to own what, and settles contradictions: an index beyond the topic and an unknown topic are dropped; of
 // several claimants the newest generation counts; two of that generation make the partition nobody's.
 type claims struct {
-	pr       *problem
-	best     []int32 // partition -> newest generation that claims it; nil while all claims share one
-	uniform  int32
-	any      bool
-	disputed []int32 // pairs partition, member: every claim that does not end up in owner
+	pr      *problem
+	best    []int32 // partition -> newest generation that claims it; nil while all claims share one
+	uniform int32
+	any     bool
+	// generationOf reads a member's generation again; set by who reads the claims.
+	generationOf func(*Subscription) int32
+	disputed     []int32 // pairs partition, member: every claim that does not end up in owner
 }
 
 func (pr *problem) newClaims() claims {
@@ -325,6 +327,7 @@ func (b *topicBits) has(class, t int32) bool {
 // claimOwned reads what members say they own in their subscriptions (cooperative-sticky).
 func (c *classic) claimOwned() claims {
 	cl := c.newClaims()
+	cl.generationOf = cooperativeGeneration
 	for m, i := range c.members {
 		s := &c.input[i].Subscription
 		if len(s.Owned) == 0 {
@@ -345,6 +348,10 @@ func (c *classic) claimOwned() claims {
 // claimUserData reads what members remember in sticky user data.
 func (c *classic) claimUserData() claims {
 	cl := c.newClaims()
+	cl.generationOf = func(s *Subscription) int32 {
+		_, gen := DecodeStickyUserData(s.UserData)
+		return gen
+	}
 	for m, i := range c.members {
 		var gen int32
 		eachSticky(c.input[i].UserData,
