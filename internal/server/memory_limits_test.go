@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -139,6 +140,65 @@ func TestHalfSentRequestsAreClosedAndTheirMemoryComesBack(t *testing.T) {
 			between(t, c.name+": it was cut", time.Since(began), 50*time.Second, 2*time.Minute)
 		}
 	})
+}
+
+// What waits for its own client holds no memory that others need: a request behind a fetch that waits, an answer nobody reads, answers
+// that queue behind it.
+func TestMemoryIsNotHeldWhileItsClientIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := barnabastest.Start(t, barnabastest.InMemory(), barnabastest.Topic("t", 1), barnabastest.With("queued.max.request.bytes", "2097152"),
+			barnabastest.With("socket.request.max.bytes", "1048576"), barnabastest.With("connections.max.idle.ms", "-1"))
+		wait := testkit.FetchRequest(12, "t", 0, 0)
+		wait.MaxWaitMillis = 1<<31 - 1
+		behind := dial(t, b)
+		behind.Send(wait)
+		behind.SendBytes(testkit.Frame(manyTopics(1000), 2, "test"))
+
+		unread, queue := dial(t, b), dial(t, b)
+		keepSending := func(c *testkit.Conn, q kmsg.Request) (over chan struct{}) {
+			over = make(chan struct{})
+			c.SetDeadline(time.Time{})
+			go func() {
+				defer close(over)
+				for i := range int32(300) {
+					if _, err := c.Write(testkit.Frame(q, i, "test")); err != nil {
+						return
+					}
+				}
+			}()
+			return over
+		}
+		over := []chan struct{}{keepSending(unread, manyTopics(5000))}
+		queue.Send(wait)
+		// Its answers queue behind the fetch, until no more are taken.
+		over = append(over, keepSending(queue, testkit.ProduceRequest(9, -1, "none", 0, testkit.Batch(testkit.Record{Value: strings.Repeat("x", 100_000)}))))
+		synctest.Wait()
+		began := time.Now()
+		for range 3 {
+			if got := dial(t, b).Produce(9, -1, "t", 0, testkit.Batch(testkit.Record{Value: strings.Repeat("x", 1_000_000)})); got.ErrorCode != 0 {
+				t.Errorf("produce: error %d", got.ErrorCode)
+			}
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("large requests waited %v for memory of clients that do not read", took)
+		}
+		unread.Close()
+		queue.Close()
+		for _, c := range over {
+			<-c
+		}
+	})
+}
+
+// manyTopics asks for n topics that do not exist.
+func manyTopics(n int) kmsg.Request {
+	q := kmsg.NewPtrMetadataRequest()
+	q.Version = 12
+	for i := range n {
+		name := fmt.Sprintf("%0100d", i)
+		q.Topics = append(q.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+	}
+	return q
 }
 
 func TestAShutdownDoesNotWaitForTheRestOfARequest(t *testing.T) {
