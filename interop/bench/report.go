@@ -68,7 +68,7 @@ var introductions = map[string]string{
 	"small requests": "Requests whose work is next to nothing, one at a time on each of four connections.",
 	"start":          "From exec to the first acknowledged record over a raw socket, and with many partitions from exec until each of them answers.",
 	"memory":         "Resident memory of a broker nobody has used, and what a thousand silent connections add.",
-	"floor":          "Not a broker: `bench/floor` appends 1 MB and calls fdatasync, one file after the other. What a flushing log could do on this disk.",
+	"floor":          "Not a broker: `bench/floor` appends a block and calls fdatasync, one file after the other, with the blocks that the fsync rows above bring to each partition. What a log that flushes each block by itself could do on this disk.",
 }
 
 func report(o options) error {
