@@ -304,6 +304,54 @@ func TestDecompressionBombsStayWithinTheirMemory(t *testing.T) {
 	ping(c)
 }
 
+// Where records cannot go from the file to the socket (a connection in memory here; TLS and other platforms elsewhere) they are copied a
+// piece at a time.
+func TestLargeAnswersAreCopiedInPieces(t *testing.T) {
+	b := barnabastest.Start(t, barnabastest.InMemory(), barnabastest.Topic("t", 1), barnabastest.With("message.max.bytes", "20000000"))
+	c := dial(t, b)
+	const size = 16 << 20
+	if got := c.Produce(9, -1, "t", 0, testkit.Batch(testkit.Record{Value: strings.Repeat("x", size)})); got.ErrorCode != 0 {
+		t.Fatalf("produce: error %d", got.ErrorCode)
+	}
+	runtime.GC()
+	most := peak(func() {
+		for range 3 {
+			c.Send(testkit.FetchRequest(12, "t", 0, 0))
+			var head [4]byte
+			if _, err := io.ReadFull(c, head[:]); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(head[:]))); err != nil || n < size {
+				t.Fatalf("%d bytes, %v", n, err)
+			}
+		}
+	})
+	if most > slack*(4<<20) {
+		t.Errorf("an answer of %d MiB took %d KiB", size>>20, most>>10)
+	}
+}
+
+// The limit itself is read, a byte more closes the connection and costs nothing.
+func TestTheRequestSizeLimitIsExact(t *testing.T) {
+	b := testkit.Start(t, "socket.request.max.bytes=100000", "queued.max.request.bytes=100000")
+	q := func(n int) []byte {
+		f := testkit.Frame(testkit.ProduceRequest(9, 1, "none", 0, nil), 1, "test")
+		f = testkit.Frame(testkit.ProduceRequest(9, 1, "none", 0, make([]byte, n+4-len(f)-2)), 1, "test") // 2: the longer length of the records
+		if len(f)-4 != n {
+			t.Fatalf("the request has %d bytes, want %d", len(f)-4, n)
+		}
+		return f
+	}
+	c := testkit.Dial(t, b.Addr())
+	c.SendBytes(q(100_000))
+	if _, _, err := c.Receive(); err != nil {
+		t.Errorf("a request of the limit: %v", err)
+	}
+	c.SendBytes(q(100_001)[:4])
+	c.MustClose()
+	b.Logs.Await(t, "socket.request.max.bytes")
+}
+
 // A session of 100,000 partitions is remembered, in memory that stays in proportion, and forgotten with its partitions.
 func TestAFetchSessionOf100000PartitionsIsBounded(t *testing.T) {
 	const n = 100_000

@@ -10,6 +10,9 @@ import (
 // copyBelow is the size up to which record bytes are copied next to their frame: one write is then cheaper than two system calls.
 const copyBelow = 16 << 10
 
+// copyPiece bounds what is copied at a time where the platform cannot send files.
+const copyPiece = 128 << 10
+
 // writeRecords writes a frame with record bytes at its cuts. Large ranges go from the page cache to the socket where the platform
 // can do that; the rest is copied through memory, a bounded piece at a time. When a range ends early the connection is closed, since
 // its length has been promised already.
@@ -45,13 +48,17 @@ func (c *conn) writeRecords(frame []byte, cuts []wire.Cut, slices []*storage.Sli
 			}
 			continue
 		}
-		var err error
-		if pending, err = s.AppendTo(pending); err != nil {
-			return fmt.Errorf("read records to send: %w", err)
-		}
-		if len(pending) > 64<<10 {
-			if err := flush(); err != nil {
-				return err
+		for from := 0; from < s.Len(); {
+			n := min(s.Len()-from, copyPiece)
+			var err error
+			if pending, err = s.AppendPart(pending, from, n); err != nil {
+				return fmt.Errorf("read records to send: %w", err)
+			}
+			from += n
+			if len(pending) > copyPiece/2 {
+				if err := flush(); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -48,24 +48,28 @@ func (s *Slice) File() (fd uintptr, pos int64, ok bool) {
 
 // AppendTo appends the bytes to dst. A segment that was truncated since answers io.ErrUnexpectedEOF, a failing disk its error; dst is then
 // returned as it was.
-func (s *Slice) AppendTo(dst []byte) ([]byte, error) {
-	if s.n == 0 {
+func (s *Slice) AppendTo(dst []byte) ([]byte, error) { return s.AppendPart(dst, 0, s.n) }
+
+// AppendPart is AppendTo for n bytes of the slice from byte from on; both must lie within Len.
+func (s *Slice) AppendPart(dst []byte, from, n int) ([]byte, error) {
+	if n == 0 {
 		return dst, nil
 	}
 	at := len(dst)
-	if cap(dst)-at < s.n {
-		grown := make([]byte, at, at+s.n)
+	if cap(dst)-at < n {
+		grown := make([]byte, at, at+n)
 		copy(grown, dst)
 		dst = grown
 	}
-	n, err := s.file.ReadAt(dst[at:at+s.n], s.pos)
-	if n == s.n {
+	pos := s.pos + int64(from)
+	read, err := s.file.ReadAt(dst[at:at+n], pos)
+	if read == n {
 		return dst[:at+n], nil
 	}
 	if err == nil || err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return dst[:at], fmt.Errorf("read %s at %d: %w", s.seg.file.path(), s.pos, err)
+	return dst[:at], fmt.Errorf("read %s at %d: %w", s.seg.file.path(), pos, err)
 }
 
 // Release lets go of the file. The slice must not be used after it.
