@@ -83,7 +83,11 @@ func (s *Store) CleanOnce() bool {
 		if l.config().CleanupPolicy&Compact == 0 || c.failed.Load() || c.busy.Load() || now < c.later.Load() || l.usable() != nil {
 			continue
 		}
+		first := l.view.Load().segments[0]
 		d, err := l.dirtiness(now)
+		if l.vanished(err, first) {
+			continue
+		}
 		if err != nil {
 			l.cleanFailed(err)
 			continue
@@ -106,12 +110,13 @@ func (s *Store) clean(l *Log, nowMs int64) bool {
 	}
 	defer c.busy.Store(false)
 	// What was chosen may have changed since.
+	first := l.view.Load().segments[0]
 	d, err := l.dirtiness(nowMs)
 	if err == nil && d.segments > d.firstDirty {
 		err = l.compact(&d, nowMs)
 	}
 	switch {
-	case errors.Is(err, errAborted):
+	case errors.Is(err, errAborted), l.vanished(err, first):
 	case err != nil:
 		l.cleanFailed(err)
 	default:
@@ -120,6 +125,11 @@ func (s *Store) clean(l *Log, nowMs int64) bool {
 		}
 	}
 	return true
+}
+
+// vanished reports whether err only says that retention removed a file which was looked at. first was the first segment before.
+func (l *Log) vanished(err error, first *segment) bool {
+	return missing(err) && l.view.Load().segments[0] != first
 }
 
 // cleanRetryMs is how long a log rests whose compaction failed for want of space or the like.
