@@ -246,12 +246,19 @@ func (cl *claims) claim(m, t, partition, generation int32) {
 		return
 	}
 	p := pr.base[t] + partition
+	if pr.owner[p] == none && cl.best == nil {
+		pr.owner[p] = m
+		return
+	}
+	cl.weigh(m, p, generation)
+}
+
+// weigh is a claim that meets others, or generations that differ.
+func (cl *claims) weigh(m, p, generation int32) {
+	pr := cl.pr
 	switch was := pr.owner[p]; {
 	case was == none:
-		pr.owner[p] = m
-		if cl.best != nil {
-			cl.best[p] = generation
-		}
+		pr.owner[p], cl.best[p] = m, generation
 	case was == m:
 	default:
 		cl.disputed = append(cl.disputed, p, m)
@@ -275,6 +282,14 @@ func (cl *claims) settle() {
 	pr := cl.pr
 	bits := newTopicBits(pr)
 	for t := range pr.topics() {
+		if len(pr.classTopics) == 1 && len(cl.disputed) == 0 && bits.has(0, int32(t)) {
+			for _, m := range pr.owner[pr.base[t]:pr.base[t+1]] {
+				if m >= 0 {
+					pr.owned++
+				}
+			}
+			continue
+		}
 		for p := pr.base[t]; p < pr.base[t+1]; p++ {
 			m := pr.owner[p]
 			if m == none {

@@ -74,13 +74,22 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 	if err != nil {
 		return nil, err
 	}
+	// stays[m]: the old target is also the new one, so that it is returned as it is. A group of which a few members change then costs
+	// no more memory than those.
+	stays := make([]bool, len(c.members))
 	cl := c.newClaims()
 	for m, i := range c.members {
 		cl.generation(0)
-		hint := int32(0)
+		stays[m] = len(members[i].Target) > 0
+		hint, before := int32(0), none
 		for _, tp := range members[i].Target {
 			t := c.find(tp.Topic, &hint)
+			stays[m] = stays[m] && t > before && len(tp.Partitions) > 0
+			before = t
+			last := none
 			for _, p := range tp.Partitions {
+				stays[m] = stays[m] && p > last && p < c.base[t+1]-c.base[t]
+				last = p
 				cl.claim(int32(m), t, p, 0)
 			}
 		}
@@ -89,7 +98,32 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 	c.readRacks(
 		func(m int) string { return members[c.members[m]].Rack },
 		func(t int) [][]string { return topics[c.topic[t]].Racks })
-	return c.emit(c.solve()), nil
+	plan := c.solve()
+	for i := 1; i < len(cl.disputed); i += 2 {
+		stays[cl.disputed[i]] = false
+	}
+	for p, m := range plan {
+		if o := c.owner[p]; o != m {
+			if o >= 0 {
+				stays[o] = false
+			}
+			if m >= 0 {
+				stays[m] = false
+			}
+		}
+	}
+	for p, m := range plan {
+		if m >= 0 && stays[m] {
+			plan[p] = none
+		}
+	}
+	out := c.emit(plan)
+	for m, i := range c.members {
+		if stays[m] {
+			out[i] = members[i].Target
+		}
+	}
+	return out, nil
 }
 
 // ServerRange is the server-side assignor called "range": the arithmetic of Range, without racks and without a memory.
@@ -245,61 +279,24 @@ func (c *identified) classify() error {
 	return nil
 }
 
-// emit is classic.emit for ids, except that a member whose target did not change keeps the old one: a group of which one member changed
-// then costs no more memory than that member.
+// emit is classic.emit for ids.
 func (c *identified) emit(plan []int32) [][]IDPartitions {
-	out := make([][]IDPartitions, len(c.input))
 	shares, parts, entries := c.lay(plan)
 	flat := make([]int32, parts)
 	index := make([]int32, 2*entries+1)
 	topic, begin := index[:entries], index[entries:]
 	c.spread(plan, shares, flat, topic, begin)
-	same := func(old []IDPartitions, from, to int32) bool {
-		if int32(len(old)) != to-from {
-			return false
-		}
-		for i := range old {
-			e := from + int32(i)
-			if old[i].Topic != c.known[c.topic[topic[e]]].ID || !slices.Equal(old[i].Partitions, flat[begin[e]:begin[e+1]]) {
-				return false
-			}
-		}
-		return true
+	tps := make([]IDPartitions, entries)
+	for e, t := range topic {
+		tps[e] = IDPartitions{c.known[c.topic[t]].ID, flat[begin[e]:begin[e+1]:begin[e+1]]}
 	}
-	changed, moved, from := int32(0), int32(0), int32(0) // entries and partitions of changed targets
+	out := make([][]IDPartitions, len(c.input))
+	from := int32(0)
 	for m, i := range c.members {
-		to := shares[m].entries
-		if to > from && same(c.input[i].Target, from, to) {
-			out[i] = c.input[i].Target
-		} else {
-			changed += to - from
-			moved += begin[to] - begin[from]
+		if to := shares[m].entries; to > from {
+			out[i] = tps[from:to:to]
+			from = to
 		}
-		from = to
-	}
-	// What is returned holds no more memory than it shows: flat stays behind unless all of it is needed.
-	result := flat
-	if moved < parts {
-		result = make([]int32, 0, moved)
-	}
-	tps := make([]IDPartitions, 0, changed)
-	from = 0
-	for m, i := range c.members {
-		to := shares[m].entries
-		if to > from && out[i] == nil {
-			at := len(tps)
-			for e := from; e < to; e++ {
-				ps := flat[begin[e]:begin[e+1]:begin[e+1]]
-				if moved < parts {
-					start := len(result)
-					result = append(result, ps...)
-					ps = result[start:len(result):len(result)]
-				}
-				tps = append(tps, IDPartitions{c.known[c.topic[topic[e]]].ID, ps})
-			}
-			out[i] = tps[at:len(tps):len(tps)]
-		}
-		from = to
 	}
 	return out
 }

@@ -58,6 +58,23 @@ func byName(plan [][]IDPartitions) []Assignment {
 func TestServerAssignorsAnswerAsTheirClientSideTwins(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawn(t)
+		if rapid.Bool().Draw(t, "untidy") {
+			// Targets no assignor returned: contested, out of order, repeated, unknown, out of range.
+			rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "untidiness"), 0))
+			for i := range in.members {
+				owned := slices.Clone(in.members[rng.IntN(len(in.members))].Owned)
+				if rng.IntN(2) == 0 {
+					owned = append(slices.Clone(in.members[i].Owned), owned...)
+				}
+				for k := range owned {
+					ps := append(slices.Clone(owned[k].Partitions), owned[k].Partitions...)
+					ps = append(ps, rng.Int32N(9)-2)
+					rng.Shuffle(len(ps), func(x, y int) { ps[x], ps[y] = ps[y], ps[x] })
+					owned[k].Partitions = ps
+				}
+				in.members[i].Owned = append(owned, TopicPartitions{"unknown", []int32{0}}, TopicPartitions{"A", nil})
+			}
+		}
 		for _, twin := range []struct {
 			server ServerAssignor
 			client Assignor
