@@ -119,7 +119,7 @@ func (s *Server) autoCreate(q *kmsg.MetadataRequest) {
 		}
 		ctx, cancel := context.WithTimeout(s.closing, 30*time.Second)
 		if res := s.deps.Cluster.EnsureTopic(ctx, *name); !res.OK() {
-			s.log.Warn("a topic asked for could not be created", "topic", *name, "error", res.Code, "reason", res.Message)
+			s.warnStranger("a topic asked for could not be created", "topic", *name, "error", res.Code, "reason", res.Message)
 		}
 		cancel()
 	}

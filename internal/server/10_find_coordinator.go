@@ -31,7 +31,7 @@ func findCoordinator(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		code, text = kafka.TransactionalIDAuthorizationFailed, noTransactions
 		if c := r.conn; !c.askedForTransactions {
 			c.askedForTransactions = true
-			s.log.Warn(noTransactions, "client", c.remote, "client_id", string(r.ClientID))
+			s.warnStranger(noTransactions, "client", c.remote, "client_id", string(r.ClientID))
 		}
 	case q.CoordinatorType != coordinatorGroup:
 		code, text = kafka.InvalidRequest, "this version knows coordinators of groups (key type 0) and of transactions (1) only"

@@ -117,7 +117,7 @@ func (c *conn) serve() {
 		case errors.As(err, &frame), errors.As(err, &unsupported):
 			c.awaitDrained()
 			c.srv.deps.Metrics.InvalidRequest()
-			c.srv.log.Warn("connection closed: not a valid request", "client", c.remote, "listener", c.listener, "reason", err)
+			c.srv.warnStranger("connection closed: not a valid request", "client", c.remote, "listener", c.listener, "reason", err)
 		default:
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				c.awaitDrained()
@@ -268,7 +268,7 @@ func (c *conn) readFrame(size int) (frame []byte, cost int64, err error) {
 		cancel()
 		if err != nil {
 			bodyPool.put(head)
-			c.srv.log.Warn("connection closed: no memory for its request in time; queued.max.request.bytes bounds all requests together",
+			c.srv.warnStranger("connection closed: no memory for its request in time; queued.max.request.bytes bounds all requests together",
 				"client", c.remote, "request_bytes", size, "counted_bytes", cost, "queued.max.request.bytes", c.srv.memory.limit)
 			return nil, 0, errClose
 		}

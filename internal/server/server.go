@@ -67,6 +67,8 @@ type Server struct {
 	nextAccept time.Time
 	// waitingProduce and waitingFetch count parked answers.
 	waitingProduce, waitingFetch atomic.Int64
+	// noise bounds the log lines that strangers cause.
+	noise noise
 	// produceCalls recycles *produceCall. It is the server's own, since a call holds a channel: one made inside a testing/synctest bubble
 	// may not turn up outside of it.
 	produceCalls sync.Pool
@@ -129,7 +131,7 @@ func (s *Server) accept(l net.Listener, listener string) {
 		c := newConn(s, nc, listener)
 		if err := s.admit(c); err != nil {
 			s.deps.Metrics.ConnectionRefused()
-			s.log.Warn("connection refused", "client", c.remote, "listener", listener, "reason", err)
+			s.warnStranger("connection refused", "client", c.remote, "listener", listener, "reason", err)
 			nc.Close()
 			continue
 		}
