@@ -27,6 +27,9 @@ func initProducerID(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		resp.ErrorCode = int16(code)
 		return resp
 	}
+	if q.TransactionalID != nil && *q.TransactionalID == "" {
+		return fail(kafka.InvalidRequest)
+	}
 	if q.TransactionalID != nil {
 		return fail(kafka.TransactionalIDAuthorizationFailed)
 	}
