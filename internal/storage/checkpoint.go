@@ -24,6 +24,14 @@ const maxSmallFile = 64 << 20
 
 // writeAtomic replaces name by data; on return the new content survives a power cut, and before that the old one does.
 func writeAtomic(fsys vfs.FS, name string, data []byte) error {
+	if err := replaceFile(fsys, name, data); err != nil {
+		return err
+	}
+	return fsys.SyncDir(path.Dir(name))
+}
+
+// replaceFile is writeAtomic but for its end: until the caller syncs the folder, a power cut may bring the old content back.
+func replaceFile(fsys vfs.FS, name string, data []byte) error {
 	tmp := name + ".tmp"
 	f, err := fsys.Create(tmp)
 	if err != nil {
@@ -37,9 +45,6 @@ func writeAtomic(fsys vfs.FS, name string, data []byte) error {
 	}
 	if err == nil {
 		err = fsys.Rename(tmp, name)
-	}
-	if err == nil {
-		err = fsys.SyncDir(path.Dir(name))
 	}
 	return err
 }

@@ -28,7 +28,8 @@ type Log struct {
 	// mu belongs to whoever changes the log: append, roll, truncation, retention, swap. It is held across the append's own write.
 	mu     sync.Mutex
 	view   atomic.Pointer[view]
-	start  atomic.Int64 // first readable offset; only rises, but for a full truncation
+	start  atomic.Int64 // first readable offset, durable before it can be seen; only rises, but for a full truncation
+	rising atomic.Int64 // what the start is about to be: a checkpoint may already say so
 	end    atomic.Int64 // LEO; published after the bytes
 	hw     atomic.Int64 // as the partition above last told
 	closed atomic.Bool

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/vfs"
 )
 
 // Names in a log directory.
@@ -190,12 +191,12 @@ func (d *logDir) adopt() error {
 		if s.cfg.NodeID >= 0 {
 			m.NodeID = strconv.Itoa(int(s.cfg.NodeID))
 		}
-		if err := writeAtomic(s.fs, d.file(metaName), m.encode()); err != nil {
+		if err := replaceFile(s.fs, d.file(metaName), m.encode()); err != nil {
 			return err
 		}
 	}
 	if d.foreign {
-		if err := writeAtomic(s.fs, d.file(formatName), encodeFormatVersion(FormatVersion)); err != nil {
+		if err := replaceFile(s.fs, d.file(formatName), encodeFormatVersion(FormatVersion)); err != nil {
 			return err
 		}
 	}
@@ -271,7 +272,7 @@ func (d *logDir) saveRecoveryPoints() error {
 // segments before it is not synced, and a power cut that brings them back must not lower the start.
 func (d *logDir) saveLogStarts() error {
 	return d.save(logStartsName, func(l *Log) (int64, bool) {
-		start := l.start.Load()
+		start := max(l.rising.Load(), l.start.Load())
 		return start, start > 0
 	})
 }
@@ -350,71 +351,98 @@ func (d *logDir) flushAll(logs []*Log) error {
 	return nil
 }
 
-// closeLogs flushes every log and writes the files that spare the next start a look into the segments. With SyncFS two calls make all of it
-// durable, else each file is synced by itself.
+// closeLogs flushes every log and writes the files that spare the next start a look into the segments. With SyncFS one call makes all of them
+// durable, else each is synced by itself.
 func (d *logDir) closeLogs(ctx context.Context, logs []*Log) error {
 	if err := d.flushAll(logs); err != nil {
 		return err
 	}
-	fsErr := d.store.fs.SyncFS(d.path)
-	each := errors.Is(fsErr, errors.ErrUnsupported)
-	if fsErr != nil && !each {
-		return d.fail("syncing the file system", fsErr)
-	}
-	wrote := false
+	var wrote []closing
 	for _, l := range logs {
 		if err := ctx.Err(); err != nil {
 			return err // no marker: the next start recovers
 		}
-		n, err := l.writeClosing(each)
+		names, err := l.writeClosing()
 		if err != nil {
 			return d.fail(fmt.Sprintf("closing %v", l.tp), err)
 		}
-		wrote = wrote || n > 0
-	}
-	if wrote && !each {
-		if err := d.store.fs.SyncFS(d.path); err != nil {
-			return d.fail("syncing the file system", err)
+		if len(names) > 0 {
+			wrote = append(wrote, closing{l, names})
 		}
+	}
+	if len(wrote) == 0 {
+		return nil
+	}
+	err := d.store.fs.SyncFS(d.path)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = parallel(d.store.cfg.SyncParallel, len(wrote), func(i int) error { return wrote[i].sync() })
+	}
+	if err != nil {
+		return d.fail("syncing what was closed", err)
 	}
 	return nil
 }
 
-// writeClosing seals what is left to seal and writes the indexes of the last segment and the producer snapshot, if they changed. n is how
-// many files it wrote without syncing them.
-func (l *Log) writeClosing(each bool) (n int, err error) {
+// closing is what writeClosing wrote into the folder of a log.
+type closing struct {
+	log   *Log
+	names []string
+}
+
+func (c *closing) sync() error {
+	fsys := c.log.store.fs
+	for _, name := range c.names {
+		if err := syncFile(fsys, path.Join(c.log.path, name)); err != nil {
+			return err
+		}
+	}
+	return fsys.SyncDir(c.log.path)
+}
+
+// syncFile makes durable what was written to a file that is closed by now.
+func syncFile(fsys vfs.FS, name string) error {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// writeClosing seals what is left to seal and writes the indexes of the last segment and the producer snapshot, if they changed. It
+// answers the names of the files that it changed without syncing them.
+func (l *Log) writeClosing() (names []string, err error) {
 	if err := l.seal(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.view.Load().last()
 	if x := s.idx.Load(); x != nil && x.isDirty() {
 		x.finish()
-		files, err := s.writeIndexes(x, each)
-		n += files
-		if err != nil {
-			return n, err
+		if names, err = s.writeIndexes(x, false); err != nil {
+			return nil, err
 		}
 	}
 	if l.config().Preallocate && s.idx.Load() != nil {
 		if err := s.trim(); err != nil {
-			return n, err
+			return nil, err
 		}
-		n++
+		names = append(names, segmentName(s.base, logSuffix))
 	}
 	end := l.end.Load()
 	if k := len(l.snapshots); (k > 0 && l.snapshots[k-1] != end) || (k == 0 && !l.prod.empty()) {
-		if err := l.writeFile(segmentName(end, snapshotSuffix), l.prod.snapshot(), each); err != nil {
-			return n, err
+		name := segmentName(end, snapshotSuffix)
+		if err := l.writeFile(name, l.prod.snapshot(), false); err != nil {
+			return nil, err
 		}
-		n++
+		names = append(names, name)
 		l.addSnapshot(end)
 	}
-	if each && n > 0 {
-		return 0, l.store.fs.SyncDir(l.path)
-	}
-	return n, nil
+	return names, nil
 }
 
 // writeFile makes a file in the log's folder; its name is not durable yet.

@@ -182,15 +182,7 @@ func (l *Log) syncStaged() error {
 		names = append(names, epochsName)
 	}
 	for _, name := range names {
-		f, err := fsys.Open(path.Join(l.staged, name))
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
+		if err := syncFile(fsys, path.Join(l.staged, name)); err != nil {
 			return err
 		}
 	}

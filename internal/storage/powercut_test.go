@@ -164,7 +164,7 @@ func killMutant(t *testing.T, site vfs.SyncSite, seeds []uint64, scripts []power
 
 // syncsForOthers names the functions whose callers are the places that must sync.
 func syncsForOthers(function string) bool {
-	return function == "storage.writeAtomic" || function == "storage.(*Log).writeFile"
+	return slices.Contains([]string{"storage.writeAtomic", "storage.replaceFile", "storage.syncFile", "storage.(*Log).writeFile", "storage.(*segment).writeIndexes.func1"}, function)
 }
 
 // needlessSyncs are those that may be missing without loss, each with the reason for having it: function, kind, and which of the

@@ -106,8 +106,8 @@ func (l *Log) untouched(point int64) {
 	l.flushed.Store(point)
 }
 
-// cutFrom removes segments i and later, the last first, and makes that durable: were they there after a crash while the segment before
-// them is cut already, they would look like its continuation.
+// cutFrom removes segments i and later, the last first. The segment before them ends short of the first of them, so after a crash they lie
+// behind a gap and are removed again. The gap is not filled before they are gone for good: secure syncs the folder of a log that was cut.
 func (l *Log) cutFrom(v *view, i int) error {
 	if i >= len(v.segments) {
 		return nil
@@ -119,7 +119,7 @@ func (l *Log) cutFrom(v *view, i int) error {
 		}
 	}
 	l.view.Store(&view{segments: v.segments[:i:i]})
-	return l.store.fs.SyncDir(l.path)
+	return nil
 }
 
 // cut shortens the file of the segment to size bytes.

@@ -219,24 +219,29 @@ func (l *Log) addSnapshot(offset int64) {
 	}
 }
 
-// writeIndexes writes the companions of a segment. n is how many files it touched.
-func (s *segment) writeIndexes(x *segIndex, sync bool) (n int, err error) {
-	index, times := x.encode()
-	if err := s.log.writeFile(segmentName(s.base, indexSuffix), index, sync); err != nil {
-		return n, err
-	}
-	if err := s.log.writeFile(segmentName(s.base, timeIndexSuffix), times, sync); err != nil {
-		return n, err
-	}
-	if aborted := x.abortedTxns(); len(aborted) > 0 {
-		if err := s.log.writeFile(segmentName(s.base, txnIndexSuffix), encodeTxnIndex(aborted), sync); err != nil {
-			return n, err
+// writeIndexes writes the companions of a segment and answers the names of those it wrote.
+func (s *segment) writeIndexes(x *segIndex, sync bool) (names []string, err error) {
+	write := func(suffix string, data []byte) {
+		if err == nil {
+			names = append(names, segmentName(s.base, suffix))
+			err = s.log.writeFile(segmentName(s.base, suffix), data, sync)
 		}
-	} else if err := s.log.store.fs.Remove(s.fileName(txnIndexSuffix)); err != nil && !missing(err) {
-		return n, err
+	}
+	index, times := x.encode()
+	write(indexSuffix, index)
+	write(timeIndexSuffix, times)
+	if aborted := x.abortedTxns(); len(aborted) > 0 {
+		write(txnIndexSuffix, encodeTxnIndex(aborted))
+	} else if err == nil {
+		if err = s.log.store.fs.Remove(s.fileName(txnIndexSuffix)); missing(err) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	x.clean()
-	return 2, nil
+	return names, nil
 }
 
 // trim cuts a preallocated file to its bytes.

@@ -162,6 +162,7 @@ func (l *Log) restartAt(offset int64) error {
 		return err
 	}
 	s.named = true
+	l.rising.Store(offset)
 	l.start.Store(offset)
 	l.flushed.Store(offset)
 	if err := l.truncated([]*segment{s}, offset); err != nil {
