@@ -168,21 +168,18 @@ func (l *Log) AdvanceStart(to int64) error {
 	return l.raiseStart(to)
 }
 
-// raiseStart makes the new start visible and durable, and trims the epochs. sealMu is held: a deletion that renames the folder meanwhile
-// would look like a disk that fails, and a topic made again under the same name would get the epochs of this one.
+// raiseStart makes the new start durable, then visible, and trims the epochs: a consumer that was told of a start never sees it go back.
+// sealMu is held: a deletion that renames the folder meanwhile would look like a disk that fails, and a topic made again under the same name
+// would get the epochs of this one.
 func (l *Log) raiseStart(to int64) error {
-	for {
-		old := l.start.Load()
-		if to <= old {
-			return nil
-		}
-		if l.start.CompareAndSwap(old, to) {
-			break
-		}
+	if to <= l.start.Load() {
+		return nil
 	}
+	l.rising.Store(to)
 	if err := l.dir.saveLogStarts(); err != nil {
 		return err
 	}
+	l.start.Store(to)
 	return l.changeEpochs(func(e []EpochEntry) ([]EpochEntry, bool) { return epochsTruncateStart(e, to) })
 }
 
