@@ -19,8 +19,9 @@ type problem struct {
 	class       []int32   // member -> class
 	classTopics [][]int32 // class -> its topics that have partitions, ascending, without repeats
 
-	owner []int32 // partition -> its one valid previous owner (known topic, still subscribed, uncontested), or none
-	owned int     // how many partitions have one
+	// partition -> its one valid previous owner (known topic, still subscribed, uncontested), or none; nil when nobody claims anything
+	owner []int32
+	owned int // how many partitions have one
 
 	racks *racks // nil where racks change nothing
 }
@@ -217,18 +218,13 @@ type claims struct {
 	disputed     []int32 // pairs partition, member: every claim that does not end up in owner
 }
 
-func (pr *problem) newClaims() claims {
-	pr.owner = make([]int32, pr.partitions())
-	for p := range pr.owner {
-		pr.owner[p] = none
-	}
-	return claims{pr: pr}
-}
+func (pr *problem) newClaims() claims { return claims{pr: pr} }
 
 // generation must be called before a member's claims: it says which generation they come from.
 func (cl *claims) generation(g int32) {
 	if !cl.any {
 		cl.any, cl.uniform = true, g
+		cl.pr.owner = filled(cl.pr.partitions(), none)
 		return
 	}
 	if g == cl.uniform || cl.best != nil {
@@ -280,6 +276,9 @@ func (cl *claims) weigh(m, p, generation int32) {
 // settle turns claims into owners: contested partitions and those of topics the owner no longer reads become nobody's.
 func (cl *claims) settle() {
 	pr := cl.pr
+	if pr.owner == nil {
+		return
+	}
 	bits := newTopicBits(pr)
 	for t := range pr.topics() {
 		if len(pr.classTopics) == 1 && len(cl.disputed) == 0 && bits.has(0, int32(t)) {

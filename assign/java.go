@@ -65,12 +65,14 @@ func (c *classic) javaConstrained() []int32 {
 	q, r := len(parts)/m, len(parts)%m
 	// Owned partitions by partition index, then topic.
 	owned := make([][]int32, m)
-	c.descending(topics, func(p int32) bool {
-		if o := c.owner[p]; o >= 0 && c.racks.match(o, p) {
-			owned[o] = append(owned[o], p)
-		}
-		return true
-	})
+	if c.owner != nil {
+		c.descending(topics, func(p int32) bool {
+			if o := c.owner[p]; o >= 0 && c.racks.match(o, p) {
+				owned[o] = append(owned[o], p)
+			}
+			return true
+		})
+	}
 	load := make([]int, m)
 	var under, exact []int32
 	over := 0

@@ -79,8 +79,9 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 	stays := make([]bool, len(c.members))
 	cl := c.newClaims()
 	for m, i := range c.members {
-		cl.generation(0)
-		stays[m] = len(members[i].Target) > 0
+		if stays[m] = len(members[i].Target) > 0; stays[m] {
+			cl.generation(0)
+		}
 		hint, before := int32(0), none
 		for _, tp := range members[i].Target {
 			t := c.find(tp.Topic, &hint)
@@ -102,8 +103,8 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 	for i := 1; i < len(cl.disputed); i += 2 {
 		stays[cl.disputed[i]] = false
 	}
-	for p, m := range plan {
-		if o := c.owner[p]; o != m {
+	for p, o := range c.owner {
+		if m := plan[p]; o != m {
 			if o >= 0 {
 				stays[o] = false
 			}
@@ -112,8 +113,8 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 			}
 		}
 	}
-	for p, m := range plan {
-		if m >= 0 && stays[m] {
+	for p := range c.owner {
+		if m := plan[p]; m >= 0 && stays[m] {
 			plan[p] = none
 		}
 	}

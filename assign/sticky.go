@@ -93,6 +93,9 @@ func (c *classic) target(java bool, cl *claims) []int32 {
 // must stop.
 func (cl *claims) withhold(plan []int32) {
 	owner := cl.pr.owner
+	if owner == nil {
+		return
+	}
 	for p, m := range plan {
 		if owner[p] >= 0 && m != owner[p] {
 			plan[p] = none
