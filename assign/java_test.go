@@ -88,6 +88,13 @@ func TestJavaCompatiblePlansAreThoseOfTheJavaClient(t *testing.T) {
 		}
 		cases = append(cases, javaCase{name, a.Name(), strings.Join(s, " "), in})
 	}
+	for _, row := range tutorialCases {
+		topics := parseTopics(row.topics)
+		in := instance{parseMembers(row.members, topics), topics}
+		for _, a := range []Assignor{Range{}, RoundRobin{}, Sticky{JavaCompatible: true}, CooperativeSticky{JavaCompatible: true}} {
+			add(row.name, in, a)
+		}
+	}
 	for seed := range uint64(1600) {
 		g := &generator{Rand: rand.New(rand.NewPCG(77, seed)), equal: seed%4 < 2, racks: seed%2 == 1}
 		in := g.fresh()

@@ -99,76 +99,80 @@ func show(members []Member, plan []Assignment) string {
 	return strings.Join(s, " ")
 }
 
+// tutorialCases are asked of Kafka's own client too, in java_test.go.
+var tutorialCases = []struct {
+	name, topics, members string
+	want                  map[string]string // assignor -> plan
+}{
+	{"two topics of four, three consumers", "A(4) B(4)", "C1 C2 C3", map[string]string{
+		"range":              "C1={A0,A1,B0,B1} C2={A2,B2} C3={A3,B3}",
+		"roundrobin":         "C1={A0,A3,B2} C2={A1,B0,B3} C3={A2,B1}",
+		"sticky":             "C1={A0,A3,B2} C2={A1,B0,B3} C3={A2,B1}",
+		"cooperative-sticky": "C1={A0,A3,B2} C2={A1,B0,B3} C3={A2,B1}",
+	}},
+	{"a third consumer and a sixth partition arrive", "P(6)", "C1={P0,P1,P2} C2={P3,P4} C3", map[string]string{
+		"range":              "C1={P0,P1} C2={P2,P3} C3={P4,P5}",
+		"roundrobin":         "C1={P0,P3} C2={P1,P4} C3={P2,P5}",
+		"sticky":             "C1={P0,P1} C2={P3,P4} C3={P2,P5}",
+		"cooperative-sticky": "C1={P0,P1} C2={P3,P4} C3={P5}",
+	}},
+	{"its second cooperative round", "P(6)", "C1={P0,P1} C2={P3,P4} C3={P5}", map[string]string{
+		"cooperative-sticky": "C1={P0,P1} C2={P3,P4} C3={P2,P5}",
+	}},
+	{"more consumers than partitions", "P(3)", "C1 C2 C3 C4 C5 C6", map[string]string{
+		"range":              "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
+		"roundrobin":         "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
+		"sticky":             "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
+		"cooperative-sticky": "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
+	}},
+	{"four topics of two", "t0(2) t1(2) t2(2) t3(2)", "C0 C1 C2", map[string]string{
+		"roundrobin": "C0={t0p0,t1p1,t3p0} C1={t0p1,t2p0,t3p1} C2={t1p0,t2p1}",
+		"sticky":     "C0={t0p0,t1p1,t3p0} C1={t0p1,t2p0,t3p1} C2={t1p0,t2p1}",
+	}},
+	{"four topics of two, and C1 left", "t0(2) t1(2) t2(2) t3(2)", "C0={t0p0,t1p1,t3p0} C2={t1p0,t2p1}", map[string]string{
+		"roundrobin":         "C0={t0p0,t1p0,t2p0,t3p0} C2={t0p1,t1p1,t2p1,t3p1}",
+		"sticky":             "C0={t0p0,t0p1,t1p1,t3p0} C2={t1p0,t2p0,t2p1,t3p1}",
+		"cooperative-sticky": "C0={t0p0,t0p1,t1p1,t3p0} C2={t1p0,t2p0,t2p1,t3p1}",
+	}},
+	{"unequal subscriptions", "t0(1) t1(2) t2(3)", "C0[t0] C1[t0,t1] C2", map[string]string{
+		"range":      "C0={t0p0} C1={t1p0} C2={t1p1,t2p0,t2p1,t2p2}",
+		"roundrobin": "C0={t0p0} C1={t1p0} C2={t1p1,t2p0,t2p1,t2p2}",
+		"sticky":     "C0={t0p0} C1={t1p0,t1p1} C2={t2p0,t2p1,t2p2}",
+	}},
+	{"unequal subscriptions, and C0 left", "t0(1) t1(2) t2(3)", "C1[t0,t1]={t1p0,t1p1} C2={t2p0,t2p1,t2p2}", map[string]string{
+		"sticky":             "C1={t0p0,t1p0,t1p1} C2={t2p0,t2p1,t2p2}",
+		"cooperative-sticky": "C1={t0p0,t1p0,t1p1} C2={t2p0,t2p1,t2p2}",
+	}},
+	{"static members come first, except for sticky", "A(2) B(2)", "m1/z m2/a m3", map[string]string{
+		"range":      "m1={A1,B1} m2={A0,B0} m3={}",
+		"roundrobin": "m1={A1} m2={A0,B1} m3={B0}",
+		"sticky":     "m1={A0,B1} m2={A1} m3={B0}",
+	}},
+	{"twelve partitions grow to fifteen", "P(15)", "C1={P0,P1,P2,P3} C2={P4,P5,P6,P7} C3={P8,P9,P10,P11}", map[string]string{
+		"range":              "C1={P0,P1,P2,P3,P4} C2={P5,P6,P7,P8,P9} C3={P10,P11,P12,P13,P14}",
+		"roundrobin":         "C1={P0,P3,P6,P9,P12} C2={P1,P4,P7,P10,P13} C3={P2,P5,P8,P11,P14}",
+		"sticky":             "C1={P0,P1,P2,P3,P12} C2={P4,P5,P6,P7,P13} C3={P8,P9,P10,P11,P14}",
+		"cooperative-sticky": "C1={P0,P1,P2,P3,P12} C2={P4,P5,P6,P7,P13} C3={P8,P9,P10,P11,P14}",
+	}},
+	{"a third consumer joins, first round", "P(8)", "C1={P0,P1,P2,P3} C2={P4,P5,P6,P7} C3", map[string]string{
+		"cooperative-sticky": "C1={P0,P1,P2} C2={P4,P5,P6} C3={}",
+	}},
+	{"a third consumer joins, second round", "P(8)", "C1={P0,P1,P2} C2={P4,P5,P6} C3", map[string]string{
+		"cooperative-sticky": "C1={P0,P1,P2} C2={P4,P5,P6} C3={P3,P7}",
+	}},
+	{"C2 dies while C3 waits for its partitions", "P(8)", "C1={P0,P1,P2} C3", map[string]string{
+		"cooperative-sticky": "C1={P0,P1,P2,P3} C3={P4,P5,P6,P7}",
+	}},
+	{"a topic nobody knows, a topic nobody reads, and a member without topics", "A(2) B(2)", "C1[A,Z] C2[] C3[A]", map[string]string{
+		"range":              "C1={A0} C2={} C3={A1}",
+		"roundrobin":         "C1={A0} C2={} C3={A1}",
+		"sticky":             "C1={A0} C2={} C3={A1}",
+		"cooperative-sticky": "C1={A0} C2={} C3={A1}",
+	}},
+}
+
 func TestTutorialCases(t *testing.T) {
-	for _, row := range []struct {
-		name, topics, members string
-		want                  map[string]string // assignor -> plan
-	}{
-		{"two topics of four, three consumers", "A(4) B(4)", "C1 C2 C3", map[string]string{
-			"range":              "C1={A0,A1,B0,B1} C2={A2,B2} C3={A3,B3}",
-			"roundrobin":         "C1={A0,A3,B2} C2={A1,B0,B3} C3={A2,B1}",
-			"sticky":             "C1={A0,A3,B2} C2={A1,B0,B3} C3={A2,B1}",
-			"cooperative-sticky": "C1={A0,A3,B2} C2={A1,B0,B3} C3={A2,B1}",
-		}},
-		{"a third consumer and a sixth partition arrive", "P(6)", "C1={P0,P1,P2} C2={P3,P4} C3", map[string]string{
-			"range":              "C1={P0,P1} C2={P2,P3} C3={P4,P5}",
-			"roundrobin":         "C1={P0,P3} C2={P1,P4} C3={P2,P5}",
-			"sticky":             "C1={P0,P1} C2={P3,P4} C3={P2,P5}",
-			"cooperative-sticky": "C1={P0,P1} C2={P3,P4} C3={P5}",
-		}},
-		{"its second cooperative round", "P(6)", "C1={P0,P1} C2={P3,P4} C3={P5}", map[string]string{
-			"cooperative-sticky": "C1={P0,P1} C2={P3,P4} C3={P2,P5}",
-		}},
-		{"more consumers than partitions", "P(3)", "C1 C2 C3 C4 C5 C6", map[string]string{
-			"range":              "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
-			"roundrobin":         "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
-			"sticky":             "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
-			"cooperative-sticky": "C1={P0} C2={P1} C3={P2} C4={} C5={} C6={}",
-		}},
-		{"four topics of two", "t0(2) t1(2) t2(2) t3(2)", "C0 C1 C2", map[string]string{
-			"roundrobin": "C0={t0p0,t1p1,t3p0} C1={t0p1,t2p0,t3p1} C2={t1p0,t2p1}",
-			"sticky":     "C0={t0p0,t1p1,t3p0} C1={t0p1,t2p0,t3p1} C2={t1p0,t2p1}",
-		}},
-		{"four topics of two, and C1 left", "t0(2) t1(2) t2(2) t3(2)", "C0={t0p0,t1p1,t3p0} C2={t1p0,t2p1}", map[string]string{
-			"roundrobin":         "C0={t0p0,t1p0,t2p0,t3p0} C2={t0p1,t1p1,t2p1,t3p1}",
-			"sticky":             "C0={t0p0,t0p1,t1p1,t3p0} C2={t1p0,t2p0,t2p1,t3p1}",
-			"cooperative-sticky": "C0={t0p0,t0p1,t1p1,t3p0} C2={t1p0,t2p0,t2p1,t3p1}",
-		}},
-		{"unequal subscriptions", "t0(1) t1(2) t2(3)", "C0[t0] C1[t0,t1] C2", map[string]string{
-			"range":      "C0={t0p0} C1={t1p0} C2={t1p1,t2p0,t2p1,t2p2}",
-			"roundrobin": "C0={t0p0} C1={t1p0} C2={t1p1,t2p0,t2p1,t2p2}",
-			"sticky":     "C0={t0p0} C1={t1p0,t1p1} C2={t2p0,t2p1,t2p2}",
-		}},
-		{"unequal subscriptions, and C0 left", "t0(1) t1(2) t2(3)", "C1[t0,t1]={t1p0,t1p1} C2={t2p0,t2p1,t2p2}", map[string]string{
-			"sticky":             "C1={t0p0,t1p0,t1p1} C2={t2p0,t2p1,t2p2}",
-			"cooperative-sticky": "C1={t0p0,t1p0,t1p1} C2={t2p0,t2p1,t2p2}",
-		}},
-		{"static members come first, except for sticky", "A(2) B(2)", "m1/z m2/a m3", map[string]string{
-			"range":      "m1={A1,B1} m2={A0,B0} m3={}",
-			"roundrobin": "m1={A1} m2={A0,B1} m3={B0}",
-			"sticky":     "m1={A0,B1} m2={A1} m3={B0}",
-		}},
-		{"twelve partitions grow to fifteen", "P(15)", "C1={P0,P1,P2,P3} C2={P4,P5,P6,P7} C3={P8,P9,P10,P11}", map[string]string{
-			"range":              "C1={P0,P1,P2,P3,P4} C2={P5,P6,P7,P8,P9} C3={P10,P11,P12,P13,P14}",
-			"sticky":             "C1={P0,P1,P2,P3,P12} C2={P4,P5,P6,P7,P13} C3={P8,P9,P10,P11,P14}",
-			"cooperative-sticky": "C1={P0,P1,P2,P3,P12} C2={P4,P5,P6,P7,P13} C3={P8,P9,P10,P11,P14}",
-		}},
-		{"a third consumer joins, first round", "P(8)", "C1={P0,P1,P2,P3} C2={P4,P5,P6,P7} C3", map[string]string{
-			"cooperative-sticky": "C1={P0,P1,P2} C2={P4,P5,P6} C3={}",
-		}},
-		{"a third consumer joins, second round", "P(8)", "C1={P0,P1,P2} C2={P4,P5,P6} C3", map[string]string{
-			"cooperative-sticky": "C1={P0,P1,P2} C2={P4,P5,P6} C3={P3,P7}",
-		}},
-		{"C2 dies while C3 waits for its partitions", "P(8)", "C1={P0,P1,P2} C3", map[string]string{
-			"cooperative-sticky": "C1={P0,P1,P2,P3} C3={P4,P5,P6,P7}",
-		}},
-		{"a topic nobody knows, a topic nobody reads, and a member without topics", "A(2) B(2)", "C1[A,Z] C2[] C3[A]", map[string]string{
-			"range":              "C1={A0} C2={} C3={A1}",
-			"roundrobin":         "C1={A0} C2={} C3={A1}",
-			"sticky":             "C1={A0} C2={} C3={A1}",
-			"cooperative-sticky": "C1={A0} C2={} C3={A1}",
-		}},
-	} {
+	for _, row := range tutorialCases {
 		for _, a := range Assignors() {
 			want, ok := row.want[a.Name()]
 			if !ok {
