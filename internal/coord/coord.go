@@ -33,7 +33,8 @@ type Shard interface {
 
 // Event is something that happened: a request, a timer that fired, a change of metadata. Everything a decision may depend on is in it,
 // fresh ids and decoded metadata included. The concrete types are in the package of the shard that takes them, and here if all do.
-// A shard panics on an event it does not take: sending it was a fault of the program.
+// A shard keeps what an event brings, bytes too: they must not be used again. It panics on an event it does not take, since sending
+// it was a fault of the program.
 type Event interface {
 	// EventName is the name under which a trace keeps the event, such as "JoinGroup".
 	EventName() string
@@ -53,7 +54,7 @@ type Effects struct {
 	Notes []Note
 }
 
-// ReplyID names one request that waits for its answer. The driver gives them out, never the same twice in the life of a shard; every
+// ReplyID names one request that waits for its answer; 0 is none. The driver gives them out, never the same twice in the life of a shard; every
 // id that goes in with an event comes out in exactly one Reply, in the same Step or in a later one, unless the shard is dropped.
 type ReplyID uint64
 

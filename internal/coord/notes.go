@@ -116,7 +116,7 @@ type MemberRemoved struct {
 type LeaderElected struct {
 	Group    string
 	Leader   Member
-	Previous string // "" if there was none
+	Previous string // the leader that did not rejoin in time but keeps its seat; "" if it is gone
 }
 
 // JoinWaitsForStatic: nobody rejoined in time, but static members keep their seats, so the phase goes on.
@@ -134,7 +134,7 @@ type JoinCompleted struct {
 	Leader     Member
 	Members    int
 	Took       time.Duration
-	Last       Member // who arrived last, if anybody arrived
+	Last       Member // who arrived last
 	// SyncDeadline is when members that have not asked for their assignment are removed.
 	SyncDeadline vtime.Instant
 }
@@ -146,11 +146,20 @@ type GroupEmptied struct {
 	Took       time.Duration
 }
 
-// SyncArrived is a member that waits for the leader's assignment.
+// MemberTold: a member hears for the first time that a rebalance is under way, in the answer to one of its requests.
+type MemberTold struct {
+	Group  string
+	Member Member
+	API    string
+	After  time.Duration // since the rebalance began
+}
+
+// SyncArrived is a member that waits for its assignment.
 type SyncArrived struct {
 	Group   string
 	Member  Member
-	Awaited []Member // members that have not asked yet
+	Leader  bool // it brought the assignment
+	Awaited int  // members that have not asked yet
 }
 
 // Stabilized: the leader's assignment is there, and everybody who asked has it. The rebalance is over.
@@ -237,6 +246,7 @@ func (n LeaderElected) NoteGroup() string        { return n.Group }
 func (n JoinWaitsForStatic) NoteGroup() string   { return n.Group }
 func (n JoinCompleted) NoteGroup() string        { return n.Group }
 func (n GroupEmptied) NoteGroup() string         { return n.Group }
+func (n MemberTold) NoteGroup() string           { return n.Group }
 func (n SyncArrived) NoteGroup() string          { return n.Group }
 func (n Stabilized) NoteGroup() string           { return n.Group }
 func (n StaticMemberReplaced) NoteGroup() string { return n.Group }

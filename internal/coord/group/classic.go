@@ -1,0 +1,301 @@
+package group
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/assign"
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/coord/record"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
+)
+
+// State is the state of a group.
+type State = coord.GroupState
+
+// The states of a classic group; see the package's doc.
+const (
+	Empty               State = "Empty"
+	PreparingRebalance  State = "PreparingRebalance"
+	CompletingRebalance State = "CompletingRebalance"
+	Stable              State = "Stable"
+	Dead                State = "Dead"
+)
+
+// consumerType is the protocol type whose metadata we can read.
+const consumerType = "consumer"
+
+// classic is one classic group.
+type classic struct {
+	id string
+	// hard is the last applied record; nil until the first is.
+	hard *record.GroupMetadataValue
+
+	// Soft state from here on.
+	state        State
+	since        vtime.Instant // of state
+	generation   int32
+	protocolType string // "" until the first member was added
+	protocol     string // the chosen one; "" without a generation of members
+	leader       string // "" for none
+
+	members []*member // in the order they joined
+	byID    map[string]*member
+	static  map[string]*member // by instance id
+	pending map[string]coord.Member
+	support map[string]int // how many members support a protocol
+
+	joins    int // members whose join waits
+	unsynced int // members that have not asked for their assignment since the join phase ended
+
+	// Of the join phase under way.
+	initial   bool          // it began in Empty: gather members for a while
+	extend    bool          // initial: a member came since the timer was armed
+	delay     time.Duration // initial: what the timer was armed with
+	remaining time.Duration // initial: how much the phase may still be extended by
+	last      *member       // who arrived last
+}
+
+// member is one member of a classic group.
+type member struct {
+	coord.Member
+	rebalanceTimeout, sessionTimeout time.Duration
+	protocols                        []Protocol // no name twice
+	// assignment is what the group's record gives the member; empty before the first one does.
+	assignment []byte
+
+	join, sync coord.ReplyID // requests that wait; 0 for none
+	isNew      bool          // it joined, and its first join has not been answered
+	unsynced   bool          // counted in classic.unsynced
+	told       bool          // it knows of the rebalance under way
+	heard      vtime.Instant // its last request
+
+	// The session timer. A heartbeat moves deadline only; the timer, when it fires before it, is armed anew. So heartbeats cost no
+	// timer operation. Both are 0 for "none"; armed <= deadline otherwise.
+	deadline, armed vtime.Instant
+}
+
+func newClassic(id string, now vtime.Instant) *classic {
+	return &classic{id: id, state: Empty, since: now, byID: map[string]*member{}, static: map[string]*member{}, pending: map[string]coord.Member{}, support: map[string]int{}}
+}
+
+func (g *classic) enter(s State, now vtime.Instant) { g.state, g.since = s, now }
+
+func (g *classic) joinTimer() coord.TimerKey { return coord.TimerKey{Kind: timerJoin, Group: g.id} }
+func (g *classic) syncTimer() coord.TimerKey { return coord.TimerKey{Kind: timerSync, Group: g.id} }
+func (g *classic) sessionTimer(m *member) coord.TimerKey {
+	return coord.TimerKey{Kind: timerSession, Group: g.id, Member: m.ID}
+}
+func (g *classic) pendingTimer(id string) coord.TimerKey {
+	return coord.TimerKey{Kind: timerPending, Group: g.id, Member: id}
+}
+
+// rebalanceTimeout is the longest of the members', 0 without members.
+func (g *classic) rebalanceTimeout() (longest time.Duration) {
+	for _, m := range g.members {
+		longest = max(longest, m.rebalanceTimeout)
+	}
+	return longest
+}
+
+// idle reports whether nobody is in the group and nobody is on the way in.
+func (g *classic) idle() bool { return g.state == Empty && len(g.pending) == 0 }
+
+// allJoined reports whether the join phase has nobody to wait for.
+func (g *classic) allJoined() bool { return g.joins == len(g.members) && len(g.pending) == 0 }
+
+// awaited is who has not joined yet.
+func (g *classic) awaited() (out []coord.Member) {
+	for _, m := range g.members {
+		if m.join == 0 {
+			out = append(out, m.Member)
+		}
+	}
+	return out
+}
+
+// notSynced is who has not asked for its assignment yet.
+func (g *classic) notSynced() (out []coord.Member) {
+	for _, m := range g.members {
+		if m.unsynced {
+			out = append(out, m.Member)
+		}
+	}
+	return out
+}
+
+// add takes m in. Who counts it as new, parks it and starts its timer is the caller.
+func (g *classic) add(m *member) {
+	g.members = append(g.members, m)
+	g.byID[m.ID] = m
+	if m.Instance != "" {
+		g.static[m.Instance] = m
+	}
+	g.count(m, 1)
+}
+
+// drop takes m out of all that counts it, except its requests and its timer.
+func (g *classic) drop(m *member) {
+	i := slices.Index(g.members, m)
+	g.members = slices.Delete(g.members, i, i+1)
+	delete(g.byID, m.ID)
+	if m.Instance != "" {
+		delete(g.static, m.Instance)
+	}
+	g.count(m, -1)
+	g.setUnsynced(m, false)
+	if g.leader == m.ID {
+		g.leader = "" // the end of the join phase elects another
+	}
+	if g.last == m {
+		g.last = nil
+	}
+}
+
+// count adds n to the support of each protocol of m.
+func (g *classic) count(m *member, n int) {
+	for _, p := range m.protocols {
+		if g.support[p.Name] += n; g.support[p.Name] == 0 {
+			delete(g.support, p.Name)
+		}
+	}
+}
+
+// update takes what a join says of its sender.
+func (g *classic) update(m *member, r *JoinRequest) {
+	g.count(m, -1)
+	m.protocols, m.sessionTimeout, m.rebalanceTimeout = distinct(r.Protocols), r.SessionTimeout, rebalanceTimeout(r)
+	m.Client, m.Host, m.Software = r.Client, r.Host, r.Software
+	g.count(m, 1)
+}
+
+// distinct is the protocols, of those with the same name the first: a member has one vote.
+func distinct(protocols []Protocol) []Protocol {
+	seen := make(map[string]bool, len(protocols))
+	out := make([]Protocol, 0, len(protocols))
+	for _, p := range protocols {
+		if !seen[p.Name] {
+			seen[p.Name] = true
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// rebalanceTimeout is how long the sender may take to rejoin.
+func rebalanceTimeout(r *JoinRequest) time.Duration {
+	if r.RebalanceTimeout < 0 {
+		return r.SessionTimeout
+	}
+	return r.RebalanceTimeout
+}
+
+func (g *classic) setUnsynced(m *member, is bool) {
+	switch {
+	case is && !m.unsynced:
+		g.unsynced++
+	case !is && m.unsynced:
+		g.unsynced--
+	}
+	m.unsynced = is
+}
+
+// vote is the protocol for the members there are: of those that all support, each member votes for the one it names first; the most
+// votes win, and of equals the name that sorts first. "" when they have none in common.
+func (g *classic) vote() string {
+	votes := map[string]int{}
+	for _, m := range g.members {
+		for _, p := range m.protocols {
+			if g.support[p.Name] == len(g.members) {
+				votes[p.Name]++
+				break
+			}
+		}
+	}
+	best, most := "", 0
+	for name, n := range votes { // any order: most votes, then the lowest name, whatever comes first
+		if n > most || n == most && name < best {
+			best, most = name, n
+		}
+	}
+	return best
+}
+
+// metadata is what m says for the protocol; nil if it does not support it.
+func (m *member) metadata(protocol string) []byte {
+	for _, p := range m.protocols {
+		if p.Name == protocol {
+			return p.Metadata
+		}
+	}
+	return nil
+}
+
+// same reports whether the protocols are the member's own: names, bytes and order.
+func (m *member) same(protocols []Protocol) bool {
+	return slices.EqualFunc(m.protocols, distinct(protocols), func(a, b Protocol) bool { return a.Name == b.Name && bytes.Equal(a.Metadata, b.Metadata) })
+}
+
+// roll is everybody, as the leader is told.
+func (g *classic) roll() []JoinedMember {
+	out := make([]JoinedMember, len(g.members))
+	for i, m := range g.members {
+		out[i] = JoinedMember{m.ID, m.Instance, m.metadata(g.protocol)}
+	}
+	return out
+}
+
+// joined is the answer to m's join in the current generation.
+func (g *classic) joined(m *member) JoinReply {
+	r := JoinReply{Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol, Leader: g.leader, Member: m.ID}
+	if g.leader == m.ID {
+		r.Members = g.roll()
+	}
+	return r
+}
+
+// synced is the answer to m's sync in Stable.
+func (g *classic) synced(m *member) SyncReply {
+	return SyncReply{ProtocolType: g.protocolType, Protocol: g.protocol, Assignment: m.assignment}
+}
+
+// atRest is the record of the group as it stands.
+func (g *classic) atRest() *record.GroupMetadata {
+	v := &record.GroupMetadataValue{ProtocolType: g.protocolType, Generation: g.generation, CurrentStateTimestamp: g.since.Millis()}
+	if len(g.members) > 0 {
+		protocol, leader := g.protocol, g.leader
+		v.Protocol, v.Leader = &protocol, &leader
+		v.Members = make([]record.Member, len(g.members))
+	}
+	for i, m := range g.members {
+		r := record.Member{ID: m.ID, ClientID: m.Client, ClientHost: m.Host, RebalanceTimeout: m.rebalanceTimeout, SessionTimeout: m.sessionTimeout,
+			Subscription: m.metadata(g.protocol), Assignment: m.assignment}
+		if m.Instance != "" {
+			instance := m.Instance
+			r.InstanceID = &instance
+		}
+		v.Members[i] = r
+	}
+	return &record.GroupMetadata{Group: g.id, Value: v}
+}
+
+// subscription reports which topics the members need. known is false when that cannot be told: they speak another protocol, have not
+// agreed on one yet, or say what we cannot read.
+func (g *classic) subscription() (topics map[string]bool, known bool) {
+	if g.protocolType != consumerType || g.protocol == "" {
+		return nil, false
+	}
+	topics = map[string]bool{}
+	var names assign.Interner
+	for _, m := range g.members {
+		sub, err := names.DecodeSubscription(m.metadata(g.protocol))
+		if err != nil {
+			return nil, false
+		}
+		for _, t := range sub.Topics {
+			topics[t] = true
+		}
+	}
+	return topics, true
+}

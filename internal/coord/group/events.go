@@ -1,0 +1,217 @@
+package group
+
+import (
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+)
+
+// Requests carry the version they came in, since a few answers depend on it. What an old version does not have takes the value that is
+// said at the field. An instance id of "" means that there is none: a dynamic member.
+
+// JoinRequest is a JoinGroup.
+type JoinRequest struct {
+	Reply    coord.ReplyID
+	Version  int16
+	Group    string
+	Member   string // "": a new member
+	Instance string
+	// Client, Host and Software are who is at the other end: client.id, address, and the name and version of KIP-511.
+	Client, Host, Software string
+	// FreshID is a UUID that was never given out before; the member's id is made of it, should it need one.
+	FreshID        string
+	ProtocolType   string
+	Protocols      []Protocol // in the member's order of preference
+	SessionTimeout time.Duration
+	// RebalanceTimeout is negative before version 1: the session timeout takes its place.
+	RebalanceTimeout time.Duration
+	Reason           string
+}
+
+// Protocol is one way of assigning that a member can take part in, and what the member says for it. Opaque bytes.
+type Protocol struct {
+	Name     string
+	Metadata []byte
+}
+
+// EventName is "JoinGroup".
+func (*JoinRequest) EventName() string { return "JoinGroup" }
+
+// NoGeneration is the generation of an answer that refuses, and of a commit that does not come from a member.
+const NoGeneration int32 = -1
+
+// JoinReply answers a JoinRequest. When Code is not NONE, Generation is NoGeneration and all but Member is empty.
+type JoinReply struct {
+	Code           kafka.ErrorCode
+	Generation     int32
+	ProtocolType   string
+	Protocol       string
+	Leader         string
+	Member         string
+	SkipAssignment bool
+	// Members is everybody, for the leader only.
+	Members []JoinedMember
+}
+
+// JoinedMember is a member as the leader sees it.
+type JoinedMember struct {
+	ID       string
+	Instance string
+	Metadata []byte // for the chosen protocol
+}
+
+// SyncRequest is a SyncGroup.
+type SyncRequest struct {
+	Reply      coord.ReplyID
+	Version    int16
+	Group      string
+	Generation int32
+	Member     string
+	Instance   string
+	// ProtocolType and Protocol are nil when the client does not say, as before version 5.
+	ProtocolType *string
+	Protocol     *string
+	// Assignments is what the leader gives to whom; it means nothing from others.
+	Assignments []Assignment
+}
+
+// Assignment is what one member is given. Opaque bytes.
+type Assignment struct {
+	Member string
+	Bytes  []byte
+}
+
+// EventName is "SyncGroup".
+func (*SyncRequest) EventName() string { return "SyncGroup" }
+
+// SyncReply answers a SyncRequest. When Code is not NONE the rest is empty.
+type SyncReply struct {
+	Code         kafka.ErrorCode
+	ProtocolType string
+	Protocol     string
+	Assignment   []byte
+}
+
+// HeartbeatRequest is a Heartbeat.
+type HeartbeatRequest struct {
+	Reply      coord.ReplyID
+	Group      string
+	Generation int32
+	Member     string
+	Instance   string
+}
+
+// EventName is "Heartbeat".
+func (*HeartbeatRequest) EventName() string { return "Heartbeat" }
+
+// HeartbeatReply answers a HeartbeatRequest.
+type HeartbeatReply struct {
+	Code kafka.ErrorCode
+}
+
+// LeaveRequest is a LeaveGroup. Before version 3 it has exactly one member.
+type LeaveRequest struct {
+	Reply   coord.ReplyID
+	Version int16
+	Group   string
+	Members []Leaver
+}
+
+// Leaver is who shall leave: an id, or for a static member the instance id alone.
+type Leaver struct {
+	Member   string
+	Instance string
+	Reason   string
+}
+
+// EventName is "LeaveGroup".
+func (*LeaveRequest) EventName() string { return "LeaveGroup" }
+
+// LeaveReply answers a LeaveRequest. Before version 3 the Code is the member's own and Members is nil.
+type LeaveReply struct {
+	Code    kafka.ErrorCode
+	Members []LeaveResult
+}
+
+// LeaveResult is what became of one Leaver.
+type LeaveResult struct {
+	Member   string
+	Instance string
+	Code     kafka.ErrorCode
+}
+
+// DescribeRequest is a DescribeGroups, for groups of this shard.
+type DescribeRequest struct {
+	Reply   coord.ReplyID
+	Version int16
+	Groups  []string
+}
+
+// EventName is "DescribeGroups".
+func (*DescribeRequest) EventName() string { return "DescribeGroups" }
+
+// DescribeReply answers a DescribeRequest, group by group in its order.
+type DescribeReply struct {
+	Groups []Description
+}
+
+// Description is a group as DescribeGroups tells it.
+type Description struct {
+	Code         kafka.ErrorCode
+	Message      string
+	Group        string
+	State        State
+	ProtocolType string
+	Protocol     string // "" unless Stable
+	Members      []DescribedMember
+}
+
+// DescribedMember is one member; Metadata and Assignment are empty unless the group is Stable.
+type DescribedMember struct {
+	ID, Instance, Client, Host string
+	Metadata, Assignment       []byte
+}
+
+// ListRequest is a ListGroups, for this shard. Empty filters let everything through; names are compared without case.
+type ListRequest struct {
+	Reply  coord.ReplyID
+	States []string
+	Types  []string
+}
+
+// EventName is "ListGroups".
+func (*ListRequest) EventName() string { return "ListGroups" }
+
+// ListReply answers a ListRequest, sorted by group.
+type ListReply struct {
+	Groups []Listing
+}
+
+// Listing is a group as ListGroups tells it.
+type Listing struct {
+	Group        string
+	ProtocolType string
+	State        State
+	Type         string
+}
+
+// DeleteRequest is a DeleteGroups, for groups of this shard.
+type DeleteRequest struct {
+	Reply  coord.ReplyID
+	Groups []string
+}
+
+// EventName is "DeleteGroups".
+func (*DeleteRequest) EventName() string { return "DeleteGroups" }
+
+// DeleteReply answers a DeleteRequest: each group once, in the order of the request.
+type DeleteReply struct {
+	Groups []DeleteResult
+}
+
+// DeleteResult is what became of one group.
+type DeleteResult struct {
+	Group string
+	Code  kafka.ErrorCode
+}
