@@ -25,12 +25,6 @@ import (
 // Batches are checked and written as they came, partition by partition; a fault in one does not touch the others. With acks=all the
 // answer is parked until the high watermark passes what was written: until the disk has it, under log.flush=commit.
 
-// producer is what a connection needs to take in batches; connections that never produce have none.
-type producer struct {
-	checker *batch.Checker
-	call    *produceCall
-}
-
 // produceCall is one Produce request from its decoding to its answer. It is recycled.
 type produceCall struct {
 	header  wire.RequestHeader
@@ -61,13 +55,10 @@ func (c *conn) produce(r *Request) error {
 	if r.Version < 3 {
 		return &wire.UnsupportedError{Key: r.Key, Version: r.Version}
 	}
-	if c.prd.checker == nil {
-		c.prd.checker = c.srv.deps.NewChecker()
-	}
-	call := c.prd.call
+	call := c.produceCall
 	if call == nil {
 		call = c.srv.produceCalls.Get().(*produceCall)
-		c.prd.call = call
+		c.produceCall = call
 	}
 	call.header, call.version, call.start, call.size = r.RequestHeader, r.Version, r.Now, len(r.Body)
 	if err := call.req.Decode(r.Version, r.Body); err != nil {
@@ -78,6 +69,7 @@ func (c *conn) produce(r *Request) error {
 	if call.req.Acks == 0 {
 		// No answer exists for acks=0. Closing is how the producer learns that something is wrong and looks at the metadata again.
 		c.srv.deps.Metrics.Request(wire.KeyProduce, c.srv.deps.Now().Sub(call.start), call.size, 0)
+		call.forget()
 		if failed {
 			c.letGo()
 			c.awaitDrained()
@@ -87,12 +79,13 @@ func (c *conn) produce(r *Request) error {
 	}
 	if len(call.awaits) > 0 || c.busy() {
 		call.detach()
-		c.prd.call = nil
+		c.produceCall = nil
 		c.letGo()
 		c.park(call)
 		return nil
 	}
 	out, err := call.encode(c, c.out[:0])
+	call.forget()
 	if err != nil {
 		return err
 	}
@@ -102,6 +95,11 @@ func (c *conn) produce(r *Request) error {
 
 // appendAll appends every batch of the request and fills in results and awaits. It returns whether any partition failed.
 func (c *conn) appendAll(call *produceCall, r *Request) (failed bool) {
+	c.checker = c.srv.checkers.Get().(*batch.Checker)
+	defer func() {
+		c.srv.checkers.Put(c.checker)
+		c.checker = nil
+	}()
 	call.awaits = call.awaits[:0]
 	call.results = call.results[:0]
 	q := &call.req
@@ -223,7 +221,7 @@ func (c *conn) check(records []byte, rules *batch.Rules) (batch.Batch, batch.Inf
 		_ = c.srv.decompression.take(context.Background(), need) // fails with its context only
 		defer c.srv.decompression.give(need)
 	}
-	return c.prd.checker.Check(records, rules)
+	return c.checker.Check(records, rules)
 }
 
 const noTransactions = "transactions are not supported by this broker yet; use an idempotent producer without transactional.id"
@@ -242,6 +240,13 @@ func (call *produceCall) detach() {
 	for i := range call.req.Partitions {
 		call.req.Partitions[i].Records = nil
 	}
+	call.req.TransactionalID, call.header.ClientID = nil, nil
+}
+
+// forget lets go of the request body: this call waits for its connection's next request, and must not keep the last one alive.
+func (call *produceCall) forget() {
+	clear(call.req.Topics)
+	clear(call.req.Partitions)
 	call.req.TransactionalID, call.header.ClientID = nil, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/wire"
 )
 
@@ -35,7 +36,9 @@ type conn struct {
 	// frame holds the request being handled, cost is what was taken from the server's memory for it; both until letGo.
 	frame []byte
 	cost  int64
-	prd   producer
+	// produceCall is kept for the next Produce request; checker is there while one is handled.
+	produceCall *produceCall
+	checker     *batch.Checker
 
 	// parked carries answers from the reader to the finisher, which is started by the first.
 	parked   chan parked

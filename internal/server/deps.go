@@ -23,7 +23,7 @@ type Deps struct {
 	Config func() *config.Config
 	// LogDirs describes the log directories and the logs in them.
 	LogDirs func() []storage.DirInfo
-	// NewChecker makes a checker of batches; each connection that produces has one.
+	// NewChecker makes a checker of batches; each request that is being handled has one.
 	NewChecker func() *batch.Checker
 	// CheckMemory is what such a check may hold beside the bytes it checks, which may be anything.
 	CheckMemory func(records []byte) int64

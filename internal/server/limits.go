@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ func (b *budget) cost(n int, produce bool) int64 {
 		c *= expansion
 	}
 	if n > freeBytes {
-		c = max(c, 1<<classOf(n)) // the buffer that holds it
+		c = max(c, int64(roomFor(n))) // the buffer that holds it
 	}
 	if c <= freeBytes {
 		return 0
@@ -72,39 +73,56 @@ func (b *budget) give(n int64) {
 	}
 }
 
-// bodies recycles request buffers by power-of-two class, so that steady traffic of large requests makes no garbage.
-type bodies struct{ classes [32]sync.Pool }
+// bodies recycles request buffers by size class, four to a doubling, so that steady traffic makes no garbage and a buffer is at most a
+// quarter larger than what it holds. A pool keeps what was put back for a while, on each processor and beyond every budget; buffers
+// above pooledMax are therefore made for one request and left to the collector.
+type bodies struct{ classes [4 * 20]sync.Pool }
 
 var bodyPool bodies
 
-const minBodyClass = 12 // 4 KiB
+const (
+	minBodyShift = 12 // 4 KiB
+	pooledMax    = 2 << 20
+)
 
-func classOf(n int) int {
-	c := minBodyClass
-	for 1<<c < n {
-		c++
+// classOf is the class of buffers that hold n bytes, and their size. n is at most pooledMax.
+func classOf(n int) (class, size int) {
+	shift := max(bits.Len(uint(max(n, 1)-1))-1, minBodyShift)
+	base := 1 << shift
+	quarters := max(0, (n-base+base/4-1)/(base/4))
+	return 4*(shift-minBodyShift) + quarters, base + quarters*(base/4)
+}
+
+// roomFor is the size of the buffer that n bytes are read into.
+func roomFor(n int) int {
+	if n > pooledMax {
+		return n
 	}
-	return c
+	_, size := classOf(n)
+	return size
 }
 
 func (p *bodies) get(n int) []byte {
-	c := classOf(n)
-	if v := p.classes[c].Get(); v != nil {
+	if n > pooledMax {
+		return make([]byte, 0, n)
+	}
+	class, size := classOf(n)
+	if v := p.classes[class].Get(); v != nil {
 		return (*v.(*[]byte))[:0]
 	}
-	return make([]byte, 0, 1<<c)
+	return make([]byte, 0, size)
 }
 
 func (p *bodies) put(b []byte) {
-	if cap(b) == 0 {
+	if cap(b) == 0 || cap(b) > pooledMax {
 		return
 	}
-	c := classOf(cap(b))
-	if 1<<c != cap(b) {
+	class, size := classOf(cap(b))
+	if size != cap(b) {
 		return
 	}
 	b = b[:0]
-	p.classes[c].Put(&b)
+	p.classes[class].Put(&b)
 }
 
 // deadlineIn is now + d, or no deadline when d is not positive.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"runtime/metrics"
 	"strings"
 	"sync"
@@ -20,39 +19,31 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/testkit"
 )
 
-// held is the memory this process holds for objects and stacks, garbage that was not collected yet included.
-func held() int64 {
-	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	metrics.Read(s)
-	return int64(s[0].Value.Uint64() + s[1].Value.Uint64())
-}
-
-// settled is held after garbage was collected, pools included.
+// settled is what this process holds after garbage was collected, pools included: live objects and stacks.
 func settled() int64 {
 	for range 3 {
 		runtime.GC()
 	}
-	return held()
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(s)
+	return int64(s[0].Value.Uint64() + s[1].Value.Uint64())
 }
 
-// peak calls do and returns by how much held rose meanwhile, at most, over what it was before. The collector runs often, so that little
-// of it is garbage.
+// peak calls do and returns by how much the memory in use rose meanwhile, at most, over what it was before. It collects garbage before
+// each look: what counts is what is held, not what a busy collector has not come to yet.
 func peak(do func()) int64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	before := settled()
 	done := make(chan struct{})
 	most := make(chan int64)
 	go func() {
 		top := before
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
 		for {
 			select {
-			case <-tick.C:
-				top = max(top, held())
 			case <-done:
-				most <- max(top, held()) - before
+				most <- top - before
 				return
+			default:
+				top = max(top, settled())
 			}
 		}
 	}()

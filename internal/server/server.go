@@ -72,7 +72,9 @@ type Server struct {
 	// produceCalls recycles *produceCall. It is the server's own, since a call holds a channel: one made inside a testing/synctest bubble
 	// may not turn up outside of it.
 	produceCalls sync.Pool
-	wg           sync.WaitGroup
+	// checkers recycles *batch.Checker: what one of them keeps from batch to batch is not multiplied by connections.
+	checkers sync.Pool
+	wg       sync.WaitGroup
 }
 
 // New makes a server; Serve starts it on a listener.
@@ -84,7 +86,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) *Server {
 		sessions: newSessionCache(cfg.FetchSessionSlots, deps.Now),
 		closing:  ctx, stop: stop,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
-		produceCalls: sync.Pool{New: newProduceCall},
+		produceCalls: sync.Pool{New: newProduceCall}, checkers: sync.Pool{New: func() any { return deps.NewChecker() }},
 	}
 }
 
