@@ -135,7 +135,7 @@ func (g *classic) add(m *member) {
 	g.count(m, 1)
 }
 
-// drop takes m out of all that counts it, except its requests and its timer.
+// drop takes m out of the lists. Its requests, its timer and the wait for its sync are the caller's.
 func (g *classic) drop(m *member) {
 	i := slices.Index(g.members, m)
 	g.members = slices.Delete(g.members, i, i+1)
@@ -144,7 +144,6 @@ func (g *classic) drop(m *member) {
 		delete(g.static, m.Instance)
 	}
 	g.count(m, -1)
-	g.setUnsynced(m, false)
 	if g.leader == m.ID {
 		g.leader = "" // the end of the join phase elects another
 	}

@@ -159,6 +159,7 @@ func (s *Shard) remove(g *classic, m *member, cause coord.RemovalCause, reason s
 		m.sync = 0
 	}
 	s.cancelSession(g, m)
+	s.synced(g, m)
 	g.drop(m)
 }
 

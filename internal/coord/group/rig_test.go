@@ -54,8 +54,16 @@ type rig struct {
 	lastReply coord.ReplyID
 	open      map[coord.ReplyID]bool // asked, and not answered by the core
 	answers   map[coord.ReplyID]any  // answered, and committed
+	said      map[coord.ReplyID]said
 	notes     []coord.Note
 	uuids     int
+}
+
+// said is what a sync was about when the core answered it.
+type said struct {
+	seat       string // the instance id of a static member, else its id
+	generation int32
+	after      int // entries of log it stands on
 }
 
 type parkedReply struct {
@@ -64,7 +72,7 @@ type parkedReply struct {
 }
 
 func newRig(t failer, cfg Config) *rig {
-	r := &rig{t: t, cfg: cfg, now: start, open: map[coord.ReplyID]bool{}, answers: map[coord.ReplyID]any{}}
+	r := &rig{t: t, cfg: cfg, now: start, open: map[coord.ReplyID]bool{}, answers: map[coord.ReplyID]any{}, said: map[coord.ReplyID]said{}}
 	r.load()
 	return r
 }
@@ -128,6 +136,10 @@ func (r *rig) take(fx coord.Effects) {
 			r.t.Fatalf("%T to %d, which does not wait", reply.Body, reply.To)
 		}
 		delete(r.open, reply.To)
+		if s, ok := r.said[reply.To]; ok {
+			s.after = len(r.log)
+			r.said[reply.To] = s
+		}
 		r.parked = append(r.parked, parkedReply{reply, len(r.log)})
 	}
 	for _, op := range fx.Timers {
@@ -295,7 +307,15 @@ func (r *rig) ask(set func(id coord.ReplyID) coord.Event) coord.ReplyID {
 	r.lastReply++
 	r.open[r.lastReply] = true
 	id := r.lastReply
-	r.step(set(id))
+	ev := set(id)
+	if q, ok := ev.(*SyncRequest); ok {
+		seat := q.Instance
+		if seat == "" {
+			seat = q.Member
+		}
+		r.said[id] = said{seat: seat, generation: q.Generation}
+	}
+	r.step(ev)
 	return id
 }
 
