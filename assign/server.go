@@ -212,6 +212,17 @@ func hashID(id *TopicID) uint64 {
 	return h ^ h>>32
 }
 
+// findNear is find for subscriptions, which name most topics: one of the next few is nearly always meant.
+func (c *identified) findNear(id TopicID, hint *int32) int32 {
+	for h := *hint; int(h) < len(c.topic) && h < *hint+4; h++ {
+		if c.known[c.topic[h]].ID == id {
+			*hint = h + 1
+			return h
+		}
+	}
+	return c.find(id, hint)
+}
+
 // find is a topic's number, or none. Lists of topics ascend, so the one after the last one found is tried first.
 func (c *identified) find(id TopicID, hint *int32) int32 {
 	if h := *hint; int(h) < len(c.topic) && c.known[c.topic[h]].ID == id {
@@ -254,7 +265,7 @@ func (c *identified) classify() error {
 		ids := make([]int32, 0, len(topics))
 		hint := int32(0)
 		for _, id := range topics {
-			t := c.find(id, &hint)
+			t := c.findNear(id, &hint)
 			if t < 0 {
 				return &UnknownTopicError{id}
 			}

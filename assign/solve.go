@@ -235,6 +235,11 @@ func newNetwork(s *solver, ps *pools, cs, members []int32, classMembers [][]int3
 		}
 	}
 	n.readers = make([]int32, 0, width)
+	parts := 0
+	for _, c := range cs {
+		parts += int(ps.start[c+1] - ps.start[c])
+	}
+	n.entries = make([]entry, 0, min(parts, width))
 	n.byMember = filled(len(members), none)
 	n.byPool = filled(len(cs), none)
 	n.load = make([]int32, len(members))
