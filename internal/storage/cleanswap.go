@@ -16,8 +16,8 @@ import (
 //  2. They are renamed to .swap, the .log last, and the folder is synced. From here on the new version counts. If .cleaned files are found
 //     beside, the renames did not all happen, and the old version counts.
 //  3. The view changes; the old segments are renamed to .deleted.
-//  4. The .swap files get their final names, the .log last. Nobody waits for these names to be durable: a .swap that a power cut brings back
-//     is the same file with all that was synced into it since, and 3 and 4 are done again.
+//  4. The .swap files get their final names, the .log last, and the folder is synced: were they .swap again when the next compaction has a
+//     .cleaned file, they would be taken for part of that one, and undone.
 //
 // Open goes on from 3 when it finds a .swap: removing what the new segment covers and renaming may both be done twice.
 
@@ -79,6 +79,9 @@ func (l *Log) swap(group []*segment, out *cleaned, aborts int64) (put bool, err 
 	if err := s.file.rename(name(logSuffix)); err != nil {
 		return fail(err)
 	}
+	if err := fsys.SyncDir(l.path); err != nil {
+		return fail(err)
+	}
 	l.store.indexes.add(s, out.idx) // not before: what is evicted must be found under its final name
 	return true, nil
 }
@@ -91,11 +94,9 @@ func (l *Log) finishSwap(cleaned, swaps []string) error {
 		if off, _, ok := parseSegmentName(strings.TrimSuffix(name, cleanedSuffix)); ok {
 			undo = min(undo, off)
 		}
-		if err := fsys.Remove(path.Join(l.path, name)); err != nil {
-			return err
-		}
 	}
 	var logs []string
+	undone := false
 	for _, name := range swaps {
 		off, suffix, ok := parseSegmentName(strings.TrimSuffix(name, swapSuffix))
 		if !ok || off >= undo {
@@ -103,10 +104,21 @@ func (l *Log) finishSwap(cleaned, swaps []string) error {
 			if err := fsys.Remove(path.Join(l.path, name)); err != nil {
 				return err
 			}
+			undone = true
 			continue
 		}
 		if suffix == logSuffix {
 			logs = append(logs, name)
+		}
+	}
+	if undone { // a .swap that came back without a .cleaned beside it would count
+		if err := fsys.SyncDir(l.path); err != nil {
+			return err
+		}
+	}
+	for _, name := range cleaned {
+		if err := fsys.Remove(path.Join(l.path, name)); err != nil {
+			return err
 		}
 	}
 	for _, name := range logs {
@@ -138,7 +150,7 @@ func (l *Log) finishSwap(cleaned, swaps []string) error {
 			return err
 		}
 	}
-	return nil
+	return fsys.SyncDir(l.path)
 }
 
 // clearWay removes the segments that the .swap at base covers, but for the files of the same base: those are replaced by the renames.

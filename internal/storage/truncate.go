@@ -158,10 +158,7 @@ func (l *Log) restartAt(offset int64) error {
 	if err != nil {
 		return err
 	}
-	if err := l.store.fs.SyncDir(l.path); err != nil {
-		return err
-	}
-	s.named = true
+	// Its name is durable with the first flush. Until then there is nothing in it to lose: the log start is in its checkpoint.
 	l.rising.Store(offset)
 	l.start.Store(offset)
 	l.flushed.Store(offset)
