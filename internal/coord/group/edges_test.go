@@ -57,7 +57,9 @@ func TestScenario43TheLeaderIsStillTheLeaderAfterAMove(t *testing.T) {
 
 func TestScenario30ASilentStaticLeaderDoesNotLead(t *testing.T) {
 	r := newRig(t, config())
-	edit := func(q *JoinRequest) { q.Instance, q.SessionTimeout, q.RebalanceTimeout = q.Client, 600*second, 60*second }
+	edit := func(q *JoinRequest) {
+		q.Instance, q.SessionTimeout, q.RebalanceTimeout = q.Client, 600*second, 60*second
+	}
 	x, s := r.join("x", edit), r.join("s", edit)
 	r.advance(6 * second)
 	m := []seated{{must[JoinReply](r, x).Member, "x", edit}, {must[JoinReply](r, s).Member, "s", edit}}
