@@ -40,24 +40,22 @@ var powerCutScripts = []powerCutScript{
 		script: func(p *powerCut, l *cutLog) { p.store.CleanOnce() },
 	},
 	{
+		name:    "a compaction that joins segments",
+		catches: []string{"(*Log).swap"},
+		at:      []string{"syncdir"},
+		compact: true,
+		before:  joinable,
+		script:  func(p *powerCut, l *cutLog) { p.store.CleanOnce() },
+	},
+	{
 		name:    "a compaction that a start must finish or undo",
 		catches: []string{"(*Log).finishSwap"},
 		at:      []string{"00000000000000000000.index -> ", "00000000000000000000.log.cleaned -> "},
 		through: true,
 		compact: true,
 		topic:   func(c *storage.LogConfig) { c.IndexIntervalBytes = 0 },
-		before: func(p *powerCut, l *cutLog) {
-			for range 2 { // the second round joins what is left of the first
-				for range 14 {
-					p.put(l, nil)
-				}
-				p.rest(l)
-				if len(l.batches) == 14 {
-					p.store.CleanOnce()
-				}
-			}
-		},
-		script: func(p *powerCut, l *cutLog) { p.store.CleanOnce() },
+		before:  joinable,
+		script:  func(p *powerCut, l *cutLog) { p.store.CleanOnce() },
 	},
 	{
 		name:    "two compactions, the second of segments that were too young for the first",
@@ -257,6 +255,19 @@ func (p *powerCut) rest(l *cutLog) {
 	p.seal(l)
 	p.flushNow(l)
 	p.checkpoint()
+}
+
+// joinable leaves segments of which a compaction makes fewer: of the first ones little is left since an earlier compaction.
+func joinable(p *powerCut, l *cutLog) {
+	for round := range 2 {
+		for range 14 {
+			p.put(l, nil)
+		}
+		p.rest(l)
+		if round == 0 {
+			p.store.CleanOnce()
+		}
+	}
 }
 
 // killAfter kills the process while it does something, so many operations after the first change of a file whose name has that part, and
