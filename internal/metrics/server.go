@@ -34,9 +34,9 @@ func (s *Server) ConnectionRefused() { s.listener.Refused(TooMany) }
 // InvalidRequest counts a connection closed because what came is no request.
 func (s *Server) InvalidRequest() { s.listener.Killed(Garbage) }
 
-// Request counts an answered request, without its version.
-func (s *Server) Request(key int16, took time.Duration, in, out int) {
-	s.m.Request(key, -1).Done(in, out, Times{Total: took})
+// Request counts an answered request: its time from being read to being answered, and how much of that it waited, for a flush or for data.
+func (s *Server) Request(key, version int16, took, waited time.Duration, in, out int) {
+	s.m.Request(key, version).Done(in, out, Times{Total: took, Remote: waited})
 }
 
 // Error counts an error code in an answer.

@@ -36,6 +36,7 @@ type produceCall struct {
 	waiter  *driver.Waiter
 	timer   *time.Timer
 	start   time.Time
+	waited  time.Duration
 	size    int
 }
 
@@ -60,7 +61,7 @@ func (c *conn) produce(r *Request) error {
 		call = c.srv.produceCalls.Get().(*produceCall)
 		c.produceCall = call
 	}
-	call.header, call.version, call.start, call.size = r.RequestHeader, r.Version, r.Now, len(r.Body)
+	call.header, call.version, call.start, call.waited, call.size = r.RequestHeader, r.Version, r.Now, 0, len(r.Body)
 	if err := call.req.Decode(r.Version, r.Body); err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (c *conn) produce(r *Request) error {
 	failed := c.appendAll(call, r)
 	if call.req.Acks == 0 {
 		// No answer exists for acks=0. Closing is how the producer learns that something is wrong and looks at the metadata again.
-		c.srv.deps.Metrics.Request(wire.KeyProduce, c.srv.deps.Now().Sub(call.start), call.size, 0)
+		c.srv.deps.Metrics.Request(wire.KeyProduce, call.version, c.srv.deps.Now().Sub(call.start), 0, call.size, 0)
 		call.forget()
 		if failed {
 			c.letGo()
@@ -256,10 +257,12 @@ func (call *produceCall) finish(c *conn, out []byte) ([]byte, error) {
 	defer c.srv.waitingProduce.Add(-1)
 	defer call.recycle(c.srv)
 	if !call.acknowledged() {
+		parked := c.srv.deps.Now()
 		for i := range call.awaits {
 			call.awaits[i].p.Await(call.awaits[i].offset, call.waiter)
 		}
 		err := call.wait(c)
+		call.waited = c.srv.deps.Now().Sub(parked)
 		for i := range call.awaits {
 			call.awaits[i].p.Forget(call.waiter)
 		}
@@ -325,7 +328,7 @@ func (call *produceCall) encode(c *conn, out []byte) ([]byte, error) {
 	if err := wire.FinishResponse(out, start, 0); err != nil {
 		return nil, err
 	}
-	c.srv.deps.Metrics.Request(wire.KeyProduce, c.srv.deps.Now().Sub(call.start), call.size, len(out)-start)
+	c.srv.deps.Metrics.Request(wire.KeyProduce, call.version, c.srv.deps.Now().Sub(call.start), call.waited, call.size, len(out)-start)
 	return out, nil
 }
 

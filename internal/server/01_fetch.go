@@ -43,6 +43,7 @@ type fetchCall struct {
 	follower    bool
 	deadline    time.Time
 	start       time.Time
+	waited      time.Duration
 	requestSize int
 
 	rows   []fetchRow
@@ -281,6 +282,7 @@ func (f *fetchCall) finish(c *conn, out []byte) ([]byte, error) {
 	c.srv.waitingFetch.Add(1)
 	defer c.srv.waitingFetch.Add(-1)
 	defer func() { c.srv.waiting.give(f.held) }()
+	parked := c.srv.deps.Now()
 	w := driver.NewWaiter()
 	timer := time.NewTimer(f.deadline.Sub(c.srv.deps.Now()))
 	defer timer.Stop()
@@ -305,6 +307,7 @@ func (f *fetchCall) finish(c *conn, out []byte) ([]byte, error) {
 		f.forget(w)
 		f.look(c)
 		if over || f.enough() || !f.hold(c.srv) {
+			f.waited = c.srv.deps.Now().Sub(parked)
 			return nil, f.answer(c, out)
 		}
 		f.release()
@@ -379,7 +382,7 @@ func (f *fetchCall) send(c *conn, out []byte, resp *wire.FetchResponse) error {
 	if err := wire.FinishResponse(out, start, records); err != nil {
 		return err
 	}
-	c.srv.deps.Metrics.Request(wire.KeyFetch, c.srv.deps.Now().Sub(f.start), f.requestSize, len(out)-start+int(records))
+	c.srv.deps.Metrics.Request(wire.KeyFetch, f.version, c.srv.deps.Now().Sub(f.start), f.waited, f.requestSize, len(out)-start+int(records))
 	slices := make([]*storage.Slice, len(cuts))
 	for i, cut := range cuts {
 		slices[i] = f.rows[cut.Index].slice

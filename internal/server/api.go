@@ -59,7 +59,7 @@ func (s *Server) answer(out []byte, r *Request) ([]byte, error) {
 	if err := wire.FinishResponse(out, start, 0); err != nil {
 		return nil, err
 	}
-	s.deps.Metrics.Request(r.Key, s.deps.Now().Sub(r.Now), len(r.Body), len(out)-start)
+	s.deps.Metrics.Request(r.Key, r.Version, s.deps.Now().Sub(r.Now), 0, len(r.Body), len(out)-start)
 	return out, nil
 }
 

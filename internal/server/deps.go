@@ -51,8 +51,9 @@ type Metrics interface {
 	ConnectionClosed()
 	ConnectionRefused()
 	InvalidRequest()
-	// Request counts an answered request with its time from being read to being answered, and its sizes in bytes.
-	Request(key int16, took time.Duration, in, out int)
+	// Request counts an answered request: its time from being read to being answered, how much of that it was parked, and its sizes
+	// in bytes.
+	Request(key, version int16, took, waited time.Duration, in, out int)
 	// Error counts an error code inside an answer.
 	Error(key int16, code kafka.ErrorCode)
 	BytesOut(n int)

@@ -20,15 +20,15 @@ import (
 
 type uncounted struct{}
 
-func (uncounted) ConnectionOpened()                      {}
-func (uncounted) ConnectionClosed()                      {}
-func (uncounted) ConnectionRefused()                     {}
-func (uncounted) InvalidRequest()                        {}
-func (uncounted) Request(int16, time.Duration, int, int) {}
-func (uncounted) Error(int16, kafka.ErrorCode)           {}
-func (uncounted) BytesOut(int)                           {}
-func (uncounted) Produced(string, int, int)              {}
-func (uncounted) Fetched(string, int)                    {}
+func (uncounted) ConnectionOpened()                                            {}
+func (uncounted) ConnectionClosed()                                            {}
+func (uncounted) ConnectionRefused()                                           {}
+func (uncounted) InvalidRequest()                                              {}
+func (uncounted) Request(int16, int16, time.Duration, time.Duration, int, int) {}
+func (uncounted) Error(int16, kafka.ErrorCode)                                 {}
+func (uncounted) BytesOut(int)                                                 {}
+func (uncounted) Produced(string, int, int)                                    {}
+func (uncounted) Fetched(string, int)                                          {}
 
 // safeBuffer is a bytes.Buffer for several goroutines.
 type safeBuffer struct {
