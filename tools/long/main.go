@@ -55,7 +55,7 @@ type outcome struct {
 	Machine string  `json:"machine"`
 	Passed  bool    `json:"passed"`
 	Seconds float64 `json:"seconds"`
-	// Said is the last line the command printed that tells something.
+	// Said is the last lines the command printed that tell something.
 	Said string `json:"said"`
 }
 
@@ -128,16 +128,17 @@ func work(ctx context.Context, r row) outcome {
 		Machine: fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Passed: err == nil, Seconds: time.Since(began).Round(time.Second).Seconds(), Said: lastWords(out.String())}
 }
 
-// lastWords is the last line that is more than go test's own closing.
+// lastWords are the last lines, three at most, that are more than go test's own closing.
 func lastWords(s string) string {
+	var words []string
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
+	for i := len(lines) - 1; i >= 0 && len(words) < 3; i-- {
 		l := strings.TrimSpace(lines[i])
-		if l != "" && l != "PASS" && !strings.HasPrefix(l, "ok ") && !strings.HasPrefix(l, "--- PASS") {
-			return l
+		if l != "" && l != "PASS" && !strings.HasPrefix(l, "ok ") && !strings.HasPrefix(l, "--- PASS") && !strings.HasPrefix(l, "=== RUN") {
+			words = append([]string{l}, words...)
 		}
 	}
-	return lines[len(lines)-1]
+	return strings.Join(words, " | ")
 }
 
 func commit() string {
