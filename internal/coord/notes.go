@@ -96,7 +96,7 @@ const (
 	Left          RemovalCause = "left"
 	RemovedByID   RemovalCause = "removed by its instance id"
 	SilentSession RemovalCause = "silent for its session timeout"
-	NeverAnswered RemovalCause = "joined, but its client did not wait for the answer"
+	NeverAnswered RemovalCause = "its first join waited as long as one may"
 	DidNotRejoin  RemovalCause = "did not rejoin in time"
 	DidNotSync    RemovalCause = "did not ask for its assignment in time"
 	GroupFull     RemovalCause = "the group is full"

@@ -72,7 +72,7 @@ type member struct {
 	heard      vtime.Instant // its last request
 
 	// The session timer. A heartbeat moves deadline only; the timer, when it fires before it, is armed anew. So heartbeats cost no
-	// timer operation. Both are 0 for "none"; armed <= deadline otherwise.
+	// timer operation. Both are 0, a moment that is long past, for "none"; armed <= deadline otherwise.
 	deadline, armed vtime.Instant
 }
 

@@ -14,7 +14,7 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 	}
 	g := s.groups[r.Group]
 	if g == nil {
-		refuse(kafka.UnknownMemberID, "there is no such group")
+		refuse(noGroup(r.Group))
 		return
 	}
 	m, code, why := g.identify(r.Member, r.Instance)
@@ -46,6 +46,12 @@ func (s *Shard) tell(g *classic, m *member, api string) {
 
 func (s *Shard) leave(r *LeaveRequest) {
 	g := s.groups[r.Group]
+	if r.Group == "" {
+		code, why := noGroup(r.Group)
+		s.refused(r.EventName(), r.Group, "", "", code, why)
+		s.reply(r.Reply, LeaveReply{Code: code})
+		return
+	}
 	var reply LeaveReply
 	var gone *trigger
 	for _, l := range r.Members {

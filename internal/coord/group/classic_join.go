@@ -130,6 +130,15 @@ func (g *classic) cannotSpeakWith(r *JoinRequest) string {
 	return "no protocol of the request is supported by every member"
 }
 
+// noGroup is what a member hears whose group is not there. A group that nobody can join may still have offsets: "" is one, of clients
+// older than groups.
+func noGroup(name string) (kafka.ErrorCode, string) {
+	if name == "" {
+		return kafka.InvalidGroupID, "the group id is empty"
+	}
+	return kafka.UnknownMemberID, "there is no such group"
+}
+
 // identify finds a member by the ids a request names.
 func (g *classic) identify(id, instance string) (*member, kafka.ErrorCode, string) {
 	if instance != "" {

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"math"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/coord"
@@ -101,7 +102,7 @@ func (s *Shard) completeJoin(g *classic) {
 		return
 	}
 	took := s.now.Since(g.since)
-	g.generation++
+	g.generation = nextGeneration(g.generation)
 	if len(g.members) == 0 {
 		g.protocol, g.leader = "", ""
 		g.enter(Empty, s.now)
@@ -130,6 +131,14 @@ func (s *Shard) completeJoin(g *classic) {
 	}
 	g.joins = 0
 	s.arm(g.syncTimer(), deadline)
+}
+
+// nextGeneration never leaves the numbers that a generation may have: below 0 means "none" on the wire.
+func nextGeneration(g int32) int32 {
+	if g < 0 || g == math.MaxInt32 {
+		return 1
+	}
+	return g + 1
 }
 
 // elect makes sure that the leader is somebody who has come: of those, who has been in the group longest.

@@ -50,7 +50,8 @@ func (s *Shard) checkSync(g *classic, r *SyncRequest) (*member, kafka.ErrorCode,
 		return nil, kafka.InconsistentGroupProtocol, "the request does not say which protocol it is for"
 	}
 	if g == nil {
-		return nil, kafka.UnknownMemberID, "there is no such group"
+		code, why := noGroup(r.Group)
+		return nil, code, why
 	}
 	m, code, why := g.identify(r.Member, r.Instance)
 	switch {

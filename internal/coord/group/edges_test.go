@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/coord/offset"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 )
 
@@ -78,6 +79,21 @@ func TestAGroupSomebodyIsAboutToJoinIsNotForgotten(t *testing.T) {
 	if j := r.rejoin("x", id, nil); answer[JoinReply](r, j) != nil {
 		t.Fatal("the group went away")
 	}
+}
+
+func TestTheGroupWithoutANameHasOffsetsOnly(t *testing.T) {
+	r := newRig(t, config())
+	want(t, code(r.commitOffset(func(q *offset.CommitRequest) { q.Group = "" })), kafka.None)
+	want(t, r.stored(""), "t-0=10")
+	want(t, r.describe("").State, Empty)
+	want(t, must[JoinReply](r, r.join("x", func(q *JoinRequest) { q.Group = "" })).Code, kafka.InvalidGroupID)
+	want(t, must[SyncReply](r, r.syncAs("x", 1, func(q *SyncRequest) { q.Group = "" })).Code, kafka.InvalidGroupID)
+	want(t, r.beat("", "x", "", 1), kafka.InvalidGroupID)
+	want(t, must[LeaveReply](r, r.ask(func(id coord.ReplyID) coord.Event {
+		return &LeaveRequest{Reply: id, Version: 5, Members: []Leaver{{Member: "x"}}}
+	})), LeaveReply{Code: kafka.InvalidGroupID})
+	want(t, must[offset.DeleteReply](r, r.ask(func(id coord.ReplyID) coord.Event { return &offset.DeleteRequest{Reply: id} })).Code, kafka.InvalidGroupID)
+	want(t, r.deleteGroups("")[0].Code, kafka.None)
 }
 
 func TestAFiringTooManyDoesNothing(t *testing.T) {

@@ -65,6 +65,9 @@ func (s *Shard) deleteOffsets(r *offset.DeleteRequest) {
 	g := s.groups[r.Group]
 	subscribed := func(string) bool { return false }
 	switch {
+	case r.Group == "":
+		refuse(kafka.InvalidGroupID)
+		return
 	case !s.exists(r.Group):
 		refuse(kafka.GroupIDNotFound)
 		return

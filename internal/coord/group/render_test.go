@@ -114,11 +114,14 @@ func sayNote(now vtime.Instant, n coord.Note) string {
 			text += "; nobody else notices"
 		}
 	case coord.RequestRefused:
-		by := n.Member
-		if by == "" {
-			by = "somebody without a member id"
+		by := " of somebody without a member id"
+		switch {
+		case n.Member != "":
+			by = " of " + n.Member
+		case n.API == "DeleteGroups":
+			by = ""
 		}
-		text = fmt.Sprintf("%s of %s refused with %s: %s", n.API, by, n.Code, n.Why)
+		text = fmt.Sprintf("%s%s refused with %s: %s", n.API, by, n.Code, n.Why)
 	case coord.GroupDeleted:
 		text = "the group is deleted: " + string(n.Cause)
 	case coord.OffsetsDeleted:
