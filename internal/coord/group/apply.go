@@ -61,7 +61,7 @@ func (s *Shard) Restore(now vtime.Instant) coord.Effects {
 func (s *Shard) restore(g *classic) {
 	v := g.hard
 	g.generation, g.protocolType = v.Generation, v.ProtocolType
-	g.enter(Empty, vtime.FromMillis(max(v.CurrentStateTimestamp, 0)))
+	g.state, g.since = Empty, vtime.FromMillis(max(v.CurrentStateTimestamp, 0))
 	if v.Protocol != nil {
 		g.protocol = *v.Protocol
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/coord/record"
 	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
 
@@ -78,5 +79,28 @@ func BenchmarkHeartbeat(b *testing.B) {
 	for b.Loop() {
 		l.now++
 		l.step(q)
+	}
+}
+
+// BenchmarkLoad reads a million committed offsets back from their bytes.
+func BenchmarkLoad(b *testing.B) {
+	const records = 1_000_000
+	log := make([]entry, records)
+	for i := range log {
+		r := &record.OffsetCommit{Group: fmt.Sprintf("group-%d", i%1000), Topic: fmt.Sprintf("topic-%d", i/1000%20), Partition: int32(i / 20_000),
+			Value: &record.OffsetCommitValue{Offset: int64(i), CommitTimestamp: start.Millis(), ExpireTimestamp: record.NoTimestamp}}
+		value, _ := r.AppendValue(nil)
+		log[i] = entry{r.AppendKey(nil), value}
+	}
+	for b.Loop() {
+		s := New(config())
+		for i, e := range log {
+			r, err := record.Decode(e.key, e.value)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s.Apply(int64(i), r)
+		}
+		s.Restore(start)
 	}
 }

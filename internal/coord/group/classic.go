@@ -2,6 +2,7 @@ package group
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
 
@@ -54,7 +55,7 @@ type classic struct {
 	extend    bool          // initial: a member came since the timer was armed
 	delay     time.Duration // initial: what the timer was armed with
 	remaining time.Duration // initial: how much the phase may still be extended by
-	last      *member       // who arrived last
+	arrivals  int           // joins so far, see member.arrival
 }
 
 // member is one member of a classic group.
@@ -66,6 +67,7 @@ type member struct {
 	assignment []byte
 
 	join, sync coord.ReplyID // requests that wait; 0 for none
+	arrival    int           // as which one, of those who wait, its join came
 	isNew      bool          // it joined, and its first join has not been answered
 	unsynced   bool          // counted in classic.unsynced
 	told       bool          // it knows of the rebalance under way
@@ -80,7 +82,20 @@ func newClassic(id string, now vtime.Instant) *classic {
 	return &classic{id: id, state: Empty, since: now, byID: map[string]*member{}, static: map[string]*member{}, pending: map[string]coord.Member{}, support: map[string]int{}}
 }
 
-func (g *classic) enter(s State, now vtime.Instant) { g.state, g.since = s, now }
+// next says which states may follow which.
+var next = map[State][]State{
+	Empty:               {PreparingRebalance, Dead},
+	PreparingRebalance:  {CompletingRebalance, Empty},
+	CompletingRebalance: {Stable, PreparingRebalance},
+	Stable:              {PreparingRebalance},
+}
+
+func (g *classic) enter(s State, now vtime.Instant) {
+	if !slices.Contains(next[g.state], s) {
+		panic(fmt.Sprintf("group: %s cannot follow %s", s, g.state))
+	}
+	g.state, g.since = s, now
+}
 
 func (g *classic) joinTimer() coord.TimerKey { return coord.TimerKey{Kind: timerJoin, Group: g.id} }
 func (g *classic) syncTimer() coord.TimerKey { return coord.TimerKey{Kind: timerSync, Group: g.id} }
@@ -146,9 +161,6 @@ func (g *classic) drop(m *member) {
 	g.count(m, -1)
 	if g.leader == m.ID {
 		g.leader = "" // the end of the join phase elects another
-	}
-	if g.last == m {
-		g.last = nil
 	}
 }
 

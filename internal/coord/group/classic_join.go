@@ -217,9 +217,10 @@ func (s *Shard) park(g *classic, m *member, r *JoinRequest, isNew bool) {
 		s.reply(m.join, JoinReply{Code: kafka.RebalanceInProgress, Generation: NoGeneration, Member: m.ID})
 	} else {
 		g.joins++
+		g.arrivals++
+		m.arrival = g.arrivals
 	}
 	m.join, m.heard, m.told = r.Reply, s.now, true
-	g.last = m
 	s.note(coord.MemberArrived{Group: g.id, Member: m.Member, New: isNew, Reason: r.Reason, Repeated: repeated, Arrived: g.joins, Members: len(g.members), Pending: len(g.pending)})
 }
 

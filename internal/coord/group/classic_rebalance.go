@@ -114,11 +114,14 @@ func (s *Shard) completeJoin(g *classic) {
 	g.protocol = g.vote()
 	g.enter(CompletingRebalance, s.now)
 	deadline := s.now.Add(g.rebalanceTimeout())
-	note := coord.JoinCompleted{Group: g.id, Generation: g.generation, Protocol: g.protocol, Leader: g.byID[g.leader].Member, Members: len(g.members), Took: took, SyncDeadline: deadline}
-	if g.last != nil {
-		note.Last, g.last = g.last.Member, nil
+	last := g.byID[g.leader]
+	for _, m := range g.members {
+		if m.join != 0 && m.arrival > last.arrival {
+			last = m
+		}
 	}
-	s.note(note)
+	s.note(coord.JoinCompleted{Group: g.id, Generation: g.generation, Protocol: g.protocol, Leader: g.byID[g.leader].Member, Members: len(g.members), Took: took,
+		Last: last.Member, SyncDeadline: deadline})
 	for _, m := range g.members {
 		if m.join != 0 {
 			s.reply(m.join, g.joined(m))

@@ -34,6 +34,14 @@ func TestProperties(t *testing.T) {
 			"behave": func(t *rapid.T) {
 				w.behave(w.draw(t))
 			},
+			"everybody behaves": func(t *rapid.T) {
+				for range rapid.IntRange(1, 4).Draw(t, "times") {
+					for _, c := range w.clients {
+						w.behave(c)
+					}
+					w.r.commit(2)
+				}
+			},
 			"join":      w.actJoin,
 			"sync":      w.actSync,
 			"heartbeat": w.actHeartbeat,

@@ -56,6 +56,7 @@ type rig struct {
 	answers   map[coord.ReplyID]any  // answered, and committed
 	said      map[coord.ReplyID]said
 	notes     []coord.Note
+	retold    map[string]*retold
 	uuids     int
 }
 
@@ -95,7 +96,12 @@ func (r *rig) load() {
 	r.log = r.log[:r.committed]
 	r.s, r.shadow, r.timers, r.parked = r.replay(r.committed), r.replay(r.committed), map[coord.TimerKey]vtime.Instant{}, nil
 	clear(r.open)
+	r.retold = nil
 	r.take(r.s.Restore(r.now))
+	r.retold = map[string]*retold{}
+	for name, g := range r.s.groups {
+		r.retold[name] = retell(g)
+	}
 }
 
 // commit lets n more entries be committed.
@@ -150,6 +156,7 @@ func (r *rig) take(fx coord.Effects) {
 		}
 	}
 	r.notes = append(r.notes, fx.Notes...)
+	r.checkNotes(fx.Notes)
 	if !r.lag {
 		r.commit(len(r.log))
 	}
@@ -551,5 +558,81 @@ func want[T any](t testing.TB, got, want T) {
 	t.Helper()
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Fatalf("(-want +got)\n%s", diff)
+	}
+}
+
+// retold is what somebody knows of a group who reads its notes only.
+type retold struct {
+	State      State
+	Generation int32
+	Leader     string
+	Members    map[string]bool
+}
+
+func retell(g *classic) *retold {
+	k := &retold{g.state, g.generation, g.leader, map[string]bool{}}
+	for _, m := range g.members {
+		k.Members[m.ID] = true
+	}
+	return k
+}
+
+// checkNotes folds notes into what was known, and compares it with what is: the journal has nothing else to go by.
+func (r *rig) checkNotes(notes []coord.Note) {
+	r.t.Helper()
+	if r.retold == nil {
+		return
+	}
+	for _, note := range notes {
+		k := r.retold[note.NoteGroup()]
+		switch n := note.(type) {
+		case coord.GroupCreated:
+			r.retold[n.Group] = &retold{State: Empty, Members: map[string]bool{}}
+		case coord.GroupDeleted:
+			delete(r.retold, n.Group)
+		case coord.RebalanceStarted:
+			if n.From != k.State || n.Generation != k.Generation {
+				r.t.Fatalf("a rebalance from %s at %d, after notes of %s at %d", n.From, n.Generation, k.State, k.Generation)
+			}
+			k.State = PreparingRebalance
+		case coord.MemberArrived:
+			if n.New == k.Members[n.Member.ID] {
+				r.t.Fatalf("%s arrives, new: %v", n.Member.ID, n.New)
+			}
+			k.Members[n.Member.ID] = true
+			if len(k.Members) == 1 && n.New {
+				k.Leader = n.Member.ID
+			}
+		case coord.MemberRemoved:
+			if n.Leader != (k.Leader == n.Member.ID) {
+				r.t.Fatalf("%s is removed, leader: %v", n.Member.ID, n.Leader)
+			}
+			if delete(k.Members, n.Member.ID); n.Leader {
+				k.Leader = ""
+			}
+		case coord.StaticMemberReplaced:
+			delete(k.Members, n.OldID)
+			if k.Members[n.Member.ID] = true; k.Leader == n.OldID {
+				k.Leader = n.Member.ID
+			}
+		case coord.LeaderElected:
+			k.Leader = n.Leader.ID
+		case coord.JoinCompleted:
+			k.State, k.Generation = CompletingRebalance, n.Generation
+			if n.Leader.ID != k.Leader || n.Members != len(k.Members) || n.Last.ID == "" {
+				r.t.Fatalf("%+v, after notes of %+v", n, k)
+			}
+		case coord.GroupEmptied:
+			k.State, k.Generation, k.Leader = Empty, n.Generation, ""
+		case coord.Stabilized:
+			k.State = Stable
+		}
+	}
+	actual := map[string]*retold{}
+	for name, g := range r.s.groups {
+		actual[name] = retell(g)
+	}
+	if !gocmp.Equal(r.retold, actual) {
+		r.t.Fatalf("the notes (-) do not tell what is (+):\n%s", gocmp.Diff(r.retold, actual))
 	}
 }

@@ -21,7 +21,7 @@ import (
 //
 // A line is one act, of client A in group g: "join A", "sync A A=0,1 B=2" (a leader says who gets what), "beat A B", "leave A",
 // "remove i" (by an administrator, by instance id), "commit A t-0=5", "commit - t-0=5" (by nobody in particular), "kill A" (its process),
-// "restart" (the coordinator), "advance 3s", "live 9s A B" (time passes, the named heartbeat every 3 s), "delete", "topic-deleted t".
+// "restart" (the coordinator, with other settings if any are named), "advance 3s", "live 9s A B" (time passes, the named heartbeat every 3 s), "delete", "topic-deleted t".
 // What follows "because" is the reason the client gives. After "quietly" nothing more of a block is told.
 func TestTimelines(t *testing.T) {
 	datadriven.Walk(t, "testdata/timelines", func(t *testing.T, path string) {
@@ -228,6 +228,7 @@ func (s *story) act(words []string) {
 		s.waiting = slices.DeleteFunc(s.waiting, func(q question) bool { return q.who == name })
 	case "restart":
 		s.waiting = nil
+		configure(s.t, &s.r.cfg, words)
 		s.r.load()
 	case "advance":
 		s.advance(duration(s.t, name))
