@@ -31,6 +31,9 @@ func (l *Log) CheckIndexes() error {
 		if s == v.last() && l.recovered || s != v.last() && !s.sealed.Load() {
 			continue
 		}
+		if s.size.Load() == 0 {
+			continue // its index files are not read; they may be what a truncation left
+		}
 		if err := s.checkIndexes(); err != nil {
 			return fmt.Errorf("segment %d: %w", s.base, err)
 		}
