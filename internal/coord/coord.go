@@ -9,6 +9,15 @@
 // gives it back. Soft state is everything that may be lost with the broker: timers, requests that wait, a rebalance under way. It
 // changes in Step, and Restore makes it anew after the records have been read.
 //
+// A driver of a shard keeps to this:
+//
+//   - It replays the partition through Apply, then calls Restore, then Step with one event at a time; time does not go back.
+//   - After each Step it applies Effects.Records at the offsets they will get, queues them for the log, does Effects.Timers in order, and
+//     parks Effects.Replies until everything queued so far is committed.
+//   - When an append fails, or the partition's leader is elsewhere, it drops the shard with all its timers and parked replies, and answers
+//     every ReplyID that went in and did not come out with NOT_COORDINATOR. It keeps that list itself: a dropped shard is not asked.
+//   - It never delivers a firing of a timer that was cancelled or moved since.
+//
 // Start reading at Shard, then Effects. What a group does with them is in coord/group.
 package coord
 

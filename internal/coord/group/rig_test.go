@@ -3,8 +3,10 @@ package group
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -49,6 +51,7 @@ type rig struct {
 	log       []entry
 	committed int // entries of log that a crash leaves
 	lag       bool
+	traced    bool // events go through a trace before they are taken
 	parked    []parkedReply
 
 	lastReply coord.ReplyID
@@ -116,7 +119,31 @@ func (r *rig) commit(n int) {
 
 func (r *rig) step(ev coord.Event) {
 	r.t.Helper()
+	if r.traced {
+		ev = r.throughTrace(ev)
+	}
 	r.take(r.s.Step(r.now, ev))
+}
+
+// throughTrace is the event as a trace in JSON gives it back.
+func (r *rig) throughTrace(ev coord.Event) coord.Event {
+	r.t.Helper()
+	b, err := json.Marshal(ev)
+	if err != nil {
+		r.t.Fatalf("%s: %v", ev.EventName(), err)
+	}
+	typ, pointer := reflect.TypeOf(ev), false
+	if typ.Kind() == reflect.Pointer {
+		typ, pointer = typ.Elem(), true
+	}
+	back := reflect.New(typ)
+	if err := json.Unmarshal(b, back.Interface()); err != nil {
+		r.t.Fatalf("%s: %v", ev.EventName(), err)
+	}
+	if pointer {
+		return back.Interface().(coord.Event)
+	}
+	return back.Elem().Interface().(coord.Event)
 }
 
 func (r *rig) take(fx coord.Effects) {

@@ -16,8 +16,8 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
 
-// TestTimelines plays the stories in testdata/timelines and compares what the notes tell of them. Each is played twice, side by side, and
-// both must agree to the byte. With -rewrite the stories are written anew; commit one only if you can explain it.
+// TestTimelines plays the stories in testdata/timelines and compares what the notes tell of them. Each is played twice, side by side,
+// the second time with every event written to a trace and read back, and both must agree to the byte. With -rewrite the stories are written anew; commit one only if you can explain it.
 //
 // A line is one act, of client A in group g: "join A", "sync A A=0,1 B=2" (a leader says who gets what), "beat A B", "leave A",
 // "remove i" (by an administrator, by instance id), "commit A t-0=5", "commit - t-0=5" (by nobody in particular), "kill A" (its process),
@@ -46,6 +46,7 @@ func TestTimelines(t *testing.T) {
 					lines = lines[1:]
 				}
 				one, two = newStory(t, cfg), newStory(t, cfg)
+				two.r.traced = true
 			}
 			got := one.play(lines)
 			if again := two.play(lines); got != again {
