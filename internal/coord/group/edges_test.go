@@ -26,6 +26,16 @@ func TestScenario14WhoIsLeftOutGetsNothingOfTheLastGeneration(t *testing.T) {
 	want(t, len(must[SyncReply](r, y).Assignment), 0)
 }
 
+func TestScenario26AStaticMemberComesBackToAFullGroup(t *testing.T) {
+	cfg := config()
+	cfg.SizeMax = 2
+	r := newRig(t, cfg)
+	r.stableStatic("x", "s")
+	want(t, must[JoinReply](r, r.join("s", static("s"))).Code, kafka.None)
+	want(t, must[JoinReply](r, r.join("z", static("z"))).Code, kafka.GroupMaxSizeReached)
+	r.wantState(Stable, 1)
+}
+
 func TestAPendingIDComesWithoutAnInstanceID(t *testing.T) {
 	r := newRig(t, config())
 	id := must[JoinReply](r, r.join("x", nil)).Member

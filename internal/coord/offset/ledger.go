@@ -214,7 +214,7 @@ func (l *Ledger) DeleteTopic(group, topic string) (records []record.Record) {
 
 // Rule says how a group's offsets age (KIP-211). The zero value is a group without members that never had any: from the commit on.
 type Rule struct {
-	// Held: the group is at work and nothing says which topics it needs, so retention does not touch it.
+	// Held: the group is at work and nothing says which topics it needs, so nothing expires.
 	Held bool
 	// Empty: the group had members and lost the last one at EmptySince (milliseconds), from where retention counts, for commits made
 	// later too. NoTimestamp: it is not known when, and the commit's own time counts.
@@ -225,7 +225,8 @@ type Rule struct {
 }
 
 // Expired is the tombstones of a group's offsets whose time has come at now, with their notes. Empty reports that none would be left.
-// An offset that was committed with an expiry of its own goes at that moment, whatever its group does.
+// An offset that was committed with an expiry of its own goes at that moment instead of after the retention; but, as in Kafka, not
+// while live members need it.
 func (l *Ledger) Expired(now vtime.Instant, cfg Config, group string, rule Rule) (records []record.Record, notes []coord.Note, empty bool) {
 	ms := now.Millis()
 	aged := coord.OffsetsDeleted{Group: group, Cause: coord.RetentionPassed, Since: now, SinceEmpty: rule.Empty && rule.EmptySince != record.NoTimestamp}
@@ -235,10 +236,10 @@ func (l *Ledger) Expired(now vtime.Instant, cfg Config, group string, rule Rule)
 		note, base := &aged, v.CommitTimestamp
 		gone := false
 		switch {
+		case rule.Held || rule.Subscribed != nil && rule.Subscribed(topic):
 		case v.ExpireTimestamp != record.NoTimestamp:
 			note = &own
 			gone = ms >= v.ExpireTimestamp
-		case rule.Held || rule.Subscribed != nil && rule.Subscribed(topic):
 		default:
 			if aged.SinceEmpty {
 				base = rule.EmptySince

@@ -53,7 +53,9 @@ func TestExpired(t *testing.T) {
 		{"live consumers keep their topics", map[string]int64{"a": ms(2 * time.Hour), "b": ms(2 * time.Hour)}, nil, Rule{Subscribed: subscribed("b")}, "a", false},
 		{"a group at work keeps everything", map[string]int64{"a": ms(2 * time.Hour)}, nil, Rule{Held: true}, "", false},
 		{"an expiry of its own counts alone", map[string]int64{"a": ms(2 * time.Hour), "b": ms(0)}, map[string]int64{"a": ms(-time.Millisecond), "b": ms(0)}, Rule{}, "b", false},
-		{"whatever the group does", map[string]int64{"a": ms(0)}, map[string]int64{"a": ms(0)}, Rule{Held: true}, "a", true},
+		{"also in a group that is empty", map[string]int64{"a": ms(0)}, map[string]int64{"a": ms(0)}, Rule{Empty: true, EmptySince: ms(0)}, "a", true},
+		{"but not while a group is at work", map[string]int64{"a": ms(0)}, map[string]int64{"a": ms(0)}, Rule{Held: true}, "", false},
+		{"nor while live consumers need the topic", map[string]int64{"a": ms(0), "b": ms(0)}, map[string]int64{"a": ms(0), "b": ms(0)}, Rule{Subscribed: subscribed("a")}, "b", false},
 		{"nothing to begin with", nil, nil, Rule{}, "", true},
 	} {
 		l := ledger(c.committed, c.expires)
