@@ -39,6 +39,7 @@ func rows() []row {
 		out = append(out, row{fmt.Sprintf("kill %03d-%03d", i*10, i*10+9), fmt.Sprintf("cd interop && go run ./kill -n 10 -seed %d", 1000+i)})
 	}
 	return append(out,
+		row{"power-cut scripts, cut before every operation", "POWERCUT_SEEDS=1500 go test ./internal/storage -count=1 -timeout 30m -run '^TestPowerCutScripts' -v"},
 		row{"mutation of every sync", "MUTATION=1 go test ./internal/storage -count=1 -timeout 60m -run Mutation -v"},
 		row{"wire-diff", "cd interop && go run ./wirediff"},
 		row{"clients on Barnabas", "cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 go test ./clients -count=1 -timeout 30m"},
