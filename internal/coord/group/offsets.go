@@ -101,7 +101,7 @@ func (s *Shard) noteDeleted(group string, cause coord.DeletionCause, records []r
 // topicDeleted forgets a topic in every group: its offsets mean nothing in a topic made anew under the same name.
 func (s *Shard) topicDeleted(ev coord.TopicDeleted) {
 	for _, name := range s.offsets.Groups() {
-		s.noteDeleted(name, coord.TopicGone, s.offsets.DeleteTopic(name, ev.Topic))
+		s.noteDeleted(name, coord.TopicGone, s.offsets.DeleteTopic(name, ev.Topic, ev.ID))
 	}
 }
 

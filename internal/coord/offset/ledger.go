@@ -204,10 +204,14 @@ func (l *Ledger) DeleteGroup(group string) (records []record.Record) {
 	return records
 }
 
-// DeleteTopic is the tombstones of a topic's offsets in one group.
-func (l *Ledger) DeleteTopic(group, topic string) (records []record.Record) {
-	for _, partition := range slices.Sorted(maps.Keys(l.groups[group][topic])) {
-		records = append(records, tombstone(group, topic, partition))
+// DeleteTopic is the tombstones of a deleted topic's offsets in one group. An offset that names another id is of a topic made anew under
+// the same name, and stays; one that names none may be of either, and goes.
+func (l *Ledger) DeleteTopic(group, topic string, id kafka.TopicID) (records []record.Record) {
+	partitions := l.groups[group][topic]
+	for _, partition := range slices.Sorted(maps.Keys(partitions)) {
+		if named := partitions[partition].TopicID; named.IsZero() || id.IsZero() || named == id {
+			records = append(records, tombstone(group, topic, partition))
+		}
 	}
 	return records
 }

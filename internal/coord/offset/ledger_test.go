@@ -115,6 +115,21 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+func TestADeletedTopicTakesNothingOfItsSuccessor(t *testing.T) {
+	l := NewLedger()
+	old, anew := kafka.TopicID{1}, kafka.TopicID{2}
+	for p, id := range []kafka.TopicID{{}, old, anew} {
+		l.Apply(&record.OffsetCommit{Group: "g", Topic: "t", Partition: int32(p), Value: &record.OffsetCommitValue{TopicID: id}})
+	}
+	want := []record.Record{tombstone("g", "t", 0), tombstone("g", "t", 1)}
+	if diff := cmp.Diff(want, l.DeleteTopic("g", "t", old)); diff != "" {
+		t.Error(diff)
+	}
+	if got := l.DeleteTopic("g", "t", kafka.TopicID{}); len(got) != 3 {
+		t.Errorf("without an id: %v", got)
+	}
+}
+
 // TestLedger holds the ledger beside a plain map.
 func TestLedger(t *testing.T) {
 	type key struct {
@@ -152,7 +167,7 @@ func TestLedger(t *testing.T) {
 				}
 				apply(records)
 			},
-			"delete topic": func(t *rapid.T) { k := draw(t); apply(l.DeleteTopic(k.group, k.topic)) },
+			"delete topic": func(t *rapid.T) { k := draw(t); apply(l.DeleteTopic(k.group, k.topic, kafka.TopicID{1})) },
 			"delete group": func(t *rapid.T) { apply(l.DeleteGroup(draw(t).group)) },
 			"": func(t *rapid.T) {
 				n := 0
