@@ -325,6 +325,13 @@ func (f *fetchCall) forget(w *driver.Waiter) {
 // answer writes what the last look found.
 func (f *fetchCall) answer(c *conn, out []byte) error {
 	defer f.release()
+	resp := f.compose(c)
+	return f.send(c, out, &resp)
+}
+
+// compose picks the rows to tell and notes them in the session. Its lock is not held while the answer is written: a client that takes
+// its time, or is gone, must not stop the same session on its next connection.
+func (f *fetchCall) compose(c *conn) wire.FetchResponse {
 	resp := wire.FetchResponse{Topics: make([]wire.FetchTopic, 0, 4), Partitions: make([]wire.FetchPartition, 0, len(f.rows))}
 	sent := f.rows[:0]
 	if s := f.session; s != nil {
@@ -348,7 +355,7 @@ func (f *fetchCall) answer(c *conn, out []byte) error {
 		}
 	}
 	f.rows = sent
-	return f.send(c, out, &resp)
+	return resp
 }
 
 // remember notes in the session what the client is told of a partition, and returns whether there is anything to tell. The

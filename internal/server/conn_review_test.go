@@ -3,9 +3,12 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,5 +152,36 @@ func TestWaitingFetchesHoldBoundedMemory(t *testing.T) {
 			}
 		}
 		q.Topics[0].Partitions[7].FetchOffset++
+	}
+}
+
+// A client whose connection is stuck opens another and goes on with its fetch session there: the answer that nobody takes must not hold
+// the session.
+func TestStuckAnswerDoesNotHoldItsSession(t *testing.T) {
+	b := testkit.Start(t)
+	c := testkit.Dial(t, b.Addr())
+	c.CreateTopic("big", 1)
+	value := strings.Repeat("v", 900<<10)
+	for range 30 {
+		if got := c.Produce(9, 1, "big", 0, testkit.Batch(testkit.Record{Value: value})); got.ErrorCode != 0 {
+			t.Fatalf("produce: error %d", got.ErrorCode)
+		}
+	}
+	stuck := testkit.Dial(t, b.Addr())
+	q := testkit.FetchRequest(12, "big", 0, 0)
+	q.SessionEpoch = 0
+	q.Topics[0].Partitions[0].PartitionMaxBytes = 50 << 20
+	stuck.Send(q)
+	// The head of the answer tells the session; the rest is never read.
+	head := make([]byte, 4+4+1+4+2+4)
+	stuck.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.ReadFull(stuck, head); err != nil {
+		t.Fatal(err)
+	}
+	id := int32(binary.BigEndian.Uint32(head[15:]))
+	again := kmsg.NewPtrFetchRequest()
+	again.Version, again.MaxBytes, again.ReplicaID, again.SessionID, again.SessionEpoch, again.MinBytes = 12, 1<<10, -1, id, 1, 1
+	if got := testkit.Do[*kmsg.FetchResponse](testkit.Dial(t, b.Addr()), again); got.ErrorCode != 0 || got.SessionID != id {
+		t.Errorf("the session on another connection: error %d, session %d, want session %d", got.ErrorCode, got.SessionID, id)
 	}
 }
