@@ -33,7 +33,7 @@ func rows() []row {
 	var out []row
 	for i := range 20 {
 		out = append(out, row{fmt.Sprintf("powercut %05d-%05d", i*500, i*500+499),
-			fmt.Sprintf("POWERCUT_START=%d POWERCUT_SEEDS=500 go test ./internal/storage -count=1 -timeout 30m -run '^TestPowerCut' -v", i*500)})
+			fmt.Sprintf("POWERCUT_START=%d POWERCUT_SEEDS=500 go test ./internal/storage -count=1 -timeout 30m -run '^TestPowerCut$' -v", i*500)})
 	}
 	for i := range 20 {
 		out = append(out, row{fmt.Sprintf("kill %03d-%03d", i*10, i*10+9), fmt.Sprintf("cd interop && go run ./kill -n 10 -seed %d", 1000+i)})
