@@ -50,6 +50,10 @@ func (r row) command() string {
 	if r.probe != nil {
 		return r.probeWhat
 	}
+	if r.fill > 0 { // a topic is filled first; the consumer's own flags know no sizes
+		return fmt.Sprintf("barnabas bench produce --topic load --keep-topic --records %d --duration 0 --warmup 0s %s; barnabas bench consume --topic load",
+			r.fill, strings.Join(r.args[1:], " "))
+	}
 	return "barnabas bench " + strings.Join(r.args, " ")
 }
 
