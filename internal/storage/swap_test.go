@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,10 +16,18 @@ import (
 // operation that changes the disk, and besides a kill the power is cut, with everything unsynced lost and with some of it lost.
 func TestScenario47KilledInAnyStepOfACompaction(t *testing.T) {
 	mem := vfs.NewMemory()
-	var during func(op vfs.Op)
+	var mu sync.Mutex // the store's own tasks come by here, too
+	var hook func(op vfs.Op)
+	during := func(f func(op vfs.Op)) {
+		mu.Lock()
+		defer mu.Unlock()
+		hook = f
+	}
 	fsys := vfs.Inject(mem, func(op vfs.Op) error {
-		if during != nil && op.Kind.Changes() {
-			during(op)
+		mu.Lock()
+		defer mu.Unlock()
+		if hook != nil && op.Kind.Changes() {
+			hook(op)
 		}
 		return nil
 	})
@@ -52,19 +61,19 @@ func TestScenario47KilledInAnyStepOfACompaction(t *testing.T) {
 	}
 	var disks []snapshot
 	steps := 0
-	during = func(op vfs.Op) {
+	during(func(op vfs.Op) {
 		steps++
 		what := fmt.Sprintf("before step %d, %s", steps, op)
 		disks = append(disks, snapshot{"kill " + what, mem.Kill()}, snapshot{"strict power cut " + what, mem.CrashStrict()})
 		for i := range 2 {
 			disks = append(disks, snapshot{fmt.Sprintf("power cut %d %s", i, what), mem.Crash(rng)})
 		}
-	}
+	})
 	if !s.CleanOnce() {
 		t.Fatal("nothing was compacted")
 	}
 	// And once more, so that compacted segments are swapped too, and what was renamed is unlinked.
-	during = nil
+	during(nil)
 	firstRound := len(disks)
 	put(t, l, now, "k0=w")
 	roll(t, l)
@@ -111,15 +120,15 @@ func TestScenario47KilledInAnyStepOfACompaction(t *testing.T) {
 		check(d, want, end)
 	}
 	want["k0"] = fmt.Sprintf("%d=w", end)
-	during = func(op vfs.Op) {
+	during(func(op vfs.Op) {
 		what := fmt.Sprintf("second round, before %s", op)
 		disks = append(disks, snapshot{"kill " + what, mem.Kill()}, snapshot{"strict power cut " + what, mem.CrashStrict()}, snapshot{"power cut " + what, mem.Crash(rng)})
-	}
+	})
 	if !s.CleanOnce() {
 		t.Fatal("nothing was compacted the second time")
 	}
 	s.sweep()
-	during = nil
+	during(nil)
 	for _, d := range disks[firstRound:] {
 		check(d, want, end+1)
 	}
