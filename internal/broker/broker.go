@@ -186,9 +186,6 @@ func (b *Broker) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Ready reports whether clients are served.
-func (b *Broker) Ready() bool { return b.ready.Load() }
-
 // directories are the log directories and where the metadata lives; --ephemeral makes one that Close removes.
 func (b *Broker) directories() (dirs []string, metaDir string, err error) {
 	dirs, metaDir = b.static.Broker.LogDirs, b.static.Broker.MetadataDir
@@ -207,15 +204,6 @@ func (b *Broker) directories() (dirs []string, metaDir string, err error) {
 		metaDir = dirs[0]
 	}
 	return dirs, metaDir, nil
-}
-
-// DataDirs are the log directories in use.
-func (b *Broker) DataDirs() []string {
-	var out []string
-	for _, d := range b.store.Dirs() {
-		out = append(out, d.Path)
-	}
-	return out
 }
 
 func (b *Broker) openMetadata(ctx context.Context, dirs []string, metaDir string) error {

@@ -40,14 +40,6 @@ func (b *Broker) openAdmin(ctx context.Context) error {
 	return nil
 }
 
-// AdminAddress is where health and metrics are served, "" if nowhere.
-func (b *Broker) AdminAddress() string {
-	if b.admin == nil {
-		return ""
-	}
-	return b.admin.Addr().String()
-}
-
 // notReady says what stands between clients and an answer.
 func (b *Broker) notReady() []admin.NotReady {
 	if !b.ready.Load() {

@@ -3,17 +3,11 @@ package wire
 import "encoding/binary"
 
 // Reader takes Kafka's primitive types off a byte slice. The first thing that does not fit turns it bad; from then on every read
-// answers zero, so that a decoder checks Bad once at its end. It allocates nothing; byte results alias the input.
+// answers zero, so that a decoder looks once, at its end. It allocates nothing; byte results alias the input.
 type Reader struct {
 	buf []byte
 	bad bool
 }
-
-// NewReader reads from b.
-func NewReader(b []byte) Reader { return Reader{buf: b} }
-
-// Bad reports whether something did not fit.
-func (r *Reader) Bad() bool { return r.bad }
 
 // Len is the number of bytes left.
 func (r *Reader) Len() int { return len(r.buf) }
@@ -51,14 +45,6 @@ func (r *Reader) Int16() int16 {
 func (r *Reader) Int32() int32 {
 	if b := r.Take(4); b != nil {
 		return int32(binary.BigEndian.Uint32(b))
-	}
-	return 0
-}
-
-// Int64 reads eight bytes, big-endian.
-func (r *Reader) Int64() int64 {
-	if b := r.Take(8); b != nil {
-		return int64(binary.BigEndian.Uint64(b))
 	}
 	return 0
 }
