@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	"internal/coord/offset": {"internal/coord", "internal/coord/record"},
 	"internal/coord/group":  {"internal/coord", "internal/coord/record", "internal/coord/offset", "assign"},
 
+	"internal/journal": {"internal/coord", "internal/coord/record", "assign"},
+
 	"internal/loadgen": {"internal/batch"},
 	"internal/testkit": {"internal/broker", "internal/config", "internal/batch"},
 
@@ -62,7 +64,7 @@ var open = []string{"internal/kafka", "internal/vtime"}
 
 // cores decide: no clock, goroutine, channel, lock, log or I/O.
 var cores = []string{"internal/kafka", "internal/vtime", "internal/wire", "internal/batch", "internal/meta", "internal/replica", "internal/controller",
-	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "assign"}
+	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/journal", "assign"}
 
 func TestArrowsGoOneWay(t *testing.T) {
 	for _, p := range load(t) {
