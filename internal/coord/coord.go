@@ -74,6 +74,12 @@ type Reply struct {
 	Body any
 }
 
+// Refused is the Body of an answer that comes from around a shard, not from it: NOT_COORDINATOR when the shard is elsewhere or was dropped,
+// COORDINATOR_LOAD_IN_PROGRESS while its partition is being read. Any request may be answered with it.
+type Refused struct {
+	Code kafka.ErrorCode
+}
+
 // TimerKey names a timer. A shard has at most one timer of a key at any time.
 type TimerKey struct {
 	Kind   TimerKind

@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strconv"
+	"unicode/utf16"
 )
 
 // NodeID names a broker; -1 where Kafka says "none".
@@ -105,4 +107,17 @@ const (
 // IsInternal reports whether clients may not write to the topic and see is_internal in its metadata.
 func IsInternal(topic string) bool {
 	return topic == OffsetsTopic || topic == TxnTopic || topic == RebalancesTopic
+}
+
+// PartitionOf is the partition of an internal topic that a key belongs to: Java's hash of the string, as Kafka's clients and tools compute
+// it too. partitions is above 0.
+func PartitionOf(key string, partitions int32) int32 {
+	var h int32
+	for _, unit := range utf16.Encode([]rune(key)) {
+		h = 31*h + int32(unit)
+	}
+	if h == math.MinInt32 {
+		return 0 // Java cannot negate it, and Kafka chose this
+	}
+	return max(h, -h) % partitions
 }

@@ -160,6 +160,10 @@ func (s *Shard) refused(api, group, member, instance string, code kafka.ErrorCod
 	s.note(coord.RequestRefused{Group: group, API: api, Member: member, Instance: instance, Code: code, Why: why})
 }
 
+// Topics is every topic that the shard remembers offsets of, sorted. After loading, those that no longer exist are news to the shard: see
+// coord.TopicDeleted.
+func (s *Shard) Topics() []string { return s.offsets.Topics() }
+
 // groupNames is every group there is, sorted: those with a record or a round, and those that are nothing but offsets.
 func (s *Shard) groupNames() []string {
 	names := slices.Collect(maps.Keys(s.groups))

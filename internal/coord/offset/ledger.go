@@ -78,6 +78,17 @@ func (l *Ledger) Has(group string) bool { return l.groups[group] != nil }
 // Groups is every group that has offsets, sorted.
 func (l *Ledger) Groups() []string { return slices.Sorted(maps.Keys(l.groups)) }
 
+// Topics is every topic that any group has offsets of, sorted.
+func (l *Ledger) Topics() []string {
+	seen := map[string]bool{}
+	for _, b := range l.groups { // any order: into a set
+		for topic := range b { // any order: into a set
+			seen[topic] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
 // Get is what is committed for one partition, or nil.
 func (l *Ledger) Get(group, topic string, partition int32) *record.OffsetCommitValue {
 	return l.groups[group][topic][partition]

@@ -1,0 +1,61 @@
+package driver
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/barnabas-mq/barnabas/internal/coord"
+)
+
+// Call is one request on its way through the coordinator: NewCall, Submit, then either wait for Done and take the Body and Release, or
+// Abandon. One goroutine asks; whoever answers may be another.
+type Call struct {
+	// ID goes into the event's Reply field.
+	ID coord.ReplyID
+
+	done     chan struct{} // one slot
+	answered atomic.Bool
+	body     any
+}
+
+var (
+	calls  = sync.Pool{New: func() any { return &Call{done: make(chan struct{}, 1)} }}
+	lastID atomic.Uint64
+)
+
+// NewCall is a call with an id that was never used before.
+func NewCall() *Call {
+	c := calls.Get().(*Call)
+	c.ID = coord.ReplyID(lastID.Add(1))
+	return c
+}
+
+// answer is called once.
+func (c *Call) answer(body any) {
+	c.body = body
+	c.answered.Store(true)
+	c.done <- struct{}{}
+}
+
+// Answered reports whether the answer is there. Most requests have theirs when Submit returns.
+func (c *Call) Answered() bool { return c.answered.Load() }
+
+// Done receives once, when the answer is there.
+func (c *Call) Done() <-chan struct{} { return c.done }
+
+// Body is the answer: what the package of the event says, or a coord.Refused. It may be looked at once Answered says so or Done has received.
+func (c *Call) Body() any { return c.body }
+
+// Release gives an answered call back; it must not be used after.
+func (c *Call) Release() {
+	select {
+	case <-c.done:
+	default:
+	}
+	c.ID, c.body = 0, nil
+	c.answered.Store(false)
+	calls.Put(c)
+}
+
+// Abandon gives up waiting. The answer, when it comes, goes nowhere.
+func (c *Call) Abandon() {}
