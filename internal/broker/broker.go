@@ -22,6 +22,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/config"
 	"github.com/barnabas-mq/barnabas/internal/controller"
 	controllerdriver "github.com/barnabas-mq/barnabas/internal/controller/driver"
+	groupdriver "github.com/barnabas-mq/barnabas/internal/coord/driver"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
 	"github.com/barnabas-mq/barnabas/internal/meta/local"
@@ -58,6 +59,9 @@ type Broker struct {
 	store   *storage.Store
 	parts   *replicadriver.Set
 	control *controllerdriver.Driver
+	groups  *groupdriver.Coordinator
+	// image is the metadata as far as it has been carried out; control's own may be ahead, and is not there yet while the first is.
+	image   atomic.Pointer[meta.Image]
 	server  *server.Server
 	bound   []boundListener
 	codecs  *batch.Codecs
@@ -115,6 +119,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if err := b.openLogs(dirs, image); err != nil {
 		return nil, err
 	}
+	b.newGroups()
 	if err := b.startController(ctx, image); err != nil {
 		return nil, err
 	}
@@ -130,6 +135,8 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 		b.server.Close(ctx)
 		return nil
 	})
+	// Before the server: who waits in a group hears that this is no coordinator any more, and the server has no answers left to wait for.
+	b.onClose(b.closeGroups)
 	for _, l := range b.bound {
 		b.server.Serve(l.Listener, l.config.Name)
 		b.log.Info("serving clients", "listener", l.config.Name, "address", l.Addr().String())

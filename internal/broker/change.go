@@ -10,7 +10,8 @@ import (
 	replicadriver "github.com/barnabas-mq/barnabas/internal/replica/driver"
 )
 
-// onChange makes real what the metadata says: settings, then partitions that went, then those that came or changed. The controller
+// onChange makes real what the metadata says: settings, then partitions that went, then those that came or changed, then what
+// the group coordinator has to know of it. The controller
 // calls it in order, before whoever caused the change is answered.
 func (b *Broker) onChange(im *meta.Image, ch meta.Changes) error {
 	b.configure(im, ch.Configs)
@@ -20,6 +21,8 @@ func (b *Broker) onChange(im *meta.Image, ch meta.Changes) error {
 		b.metrics.ForgetTopic(t.Name)
 	}
 	errs = append(errs, b.openPartitions(im, ch.Partitions))
+	b.image.Store(im)
+	b.leadGroups(im, ch)
 	return errors.Join(errs...)
 }
 

@@ -40,6 +40,7 @@ type Broker struct {
 	Log     Log
 	Cleaner Cleaner
 	Topics  Topics
+	Groups  Groups
 }
 
 // Network bounds what clients can make the broker hold.
@@ -114,6 +115,22 @@ type Topics struct {
 	ReplicationFactor int32 `config:"default.replication.factor"`
 }
 
+// Groups is the group coordinator and the topic it writes to.
+type Groups struct {
+	SessionTimeoutMin     time.Duration `config:"group.min.session.timeout.ms"`
+	SessionTimeoutMax     time.Duration `config:"group.max.session.timeout.ms"`
+	InitialRebalanceDelay time.Duration `config:"group.initial.rebalance.delay.ms"`
+	SizeMax               int32         `config:"group.max.size"`
+	OffsetMetadataMax     int32         `config:"offset.metadata.max.bytes"`
+	OffsetsRetention      time.Duration `config:"offsets.retention.minutes"`
+	OffsetsCheckInterval  time.Duration `config:"offsets.retention.check.interval.ms"`
+	LoadBufferBytes       int32         `config:"offsets.load.buffer.size"`
+	TopicPartitions       int32         `config:"offsets.topic.num.partitions"`
+	TopicReplication      int32         `config:"offsets.topic.replication.factor"`
+	TopicSegmentBytes     int32         `config:"offsets.topic.segment.bytes"`
+	TopicCodec            int32         `config:"offsets.topic.compression.codec"`
+}
+
 // Config is all settings of a broker at one moment. It never changes; a dynamic change makes a new one.
 type Config struct {
 	// Broker is the typed view.
@@ -154,6 +171,9 @@ func (l *loader) build() *Config {
 	}
 	if b.Admin.Address != "" && !b.Admin.AllowRemote && !loopback(b.Admin.Address) {
 		l.fault("admin.address", "is not a loopback address: the admin port has no authentication and would show topic names, client counts and metrics to everyone who reaches it; set admin.allow.remote=true if that is wanted")
+	}
+	if b.Groups.SessionTimeoutMax < b.Groups.SessionTimeoutMin {
+		l.fault("group.max.session.timeout.ms", "must be at least group.min.session.timeout.ms, which is "+c.Value("group.min.session.timeout.ms"))
 	}
 	if err := c.crossCheckTopic(nil); err != nil && len(l.faults) == 0 {
 		f := err.Faults[0]

@@ -211,7 +211,7 @@ func (t *table) names() []string {
 }
 
 var (
-	brokerTable = newTable(identityRows, networkRows, adminRows, logRows, cleanerRows, topicRows, replicationRows, coordinatorRows,
+	brokerTable = newTable(identityRows, networkRows, adminRows, logRows, cleanerRows, topicRows, replicationRows, groupRows, coordinatorRows,
 		transactionRows, securityRows, threadRows, quotaRows, kraftRows, tieredRows, goneRows)
 	topicTable = newTable(topicLevelRows)
 )

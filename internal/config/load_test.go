@@ -56,6 +56,9 @@ func TestStartWithoutAnySettings(t *testing.T) {
 		},
 		Cleaner: Cleaner{Enabled: true, Threads: 1, Backoff: 15 * time.Second, DedupeBufferBytes: 128 << 20, IOBytesPerSecond: math.MaxFloat64},
 		Topics:  Topics{AutoCreate: true, DeleteEnabled: true, Partitions: 1, ReplicationFactor: 1},
+		Groups: Groups{SessionTimeoutMin: 6 * time.Second, SessionTimeoutMax: 30 * time.Minute, SizeMax: math.MaxInt32, OffsetMetadataMax: 4096,
+			OffsetsRetention: 7 * 24 * time.Hour, OffsetsCheckInterval: 10 * time.Minute, LoadBufferBytes: 5 << 20, TopicPartitions: 50, TopicReplication: 1,
+			TopicSegmentBytes: 100 << 20},
 	}
 	if diff := cmp.Diff(want, c.Broker); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -2,19 +2,20 @@ package config
 
 // Reasons that more than one row gives.
 const (
-	oneProcess   = "Barnabas serves requests with goroutines, there is no pool to size"
-	noGroups     = "waits for the group coordinator, which is not built yet"
-	noTxns       = "waits for the transaction coordinator, which is not built yet"
-	noShare      = "waits for share groups, which are not built yet"
-	noReplicas   = "waits for replication between brokers, which is not built yet"
-	noSecurity   = "waits for TLS and SASL, which are not built yet"
-	noKRaft      = "Barnabas keeps its metadata in a store of its own, there is no KRaft quorum"
-	noTiering    = "tiered storage is not part of Barnabas"
-	noJVM        = "belongs to the Java process of Apache Kafka"
-	noQuotas     = "waits for quotas, which are not built yet"
-	noDelay      = "Barnabas completes waiting requests at the event that ends them, there is no purgatory to sweep"
-	cleanerSizes = "the cleaner sizes its map and buffers to what it compacts, within log.cleaner.dedupe.buffer.size"
-	singleBroker = "a single broker can hold one replica only; a cluster raises it"
+	oneProcess       = "Barnabas serves requests with goroutines, there is no pool to size"
+	noConsumerGroups = "waits for groups of the consumer protocol (KIP-848), which are not built yet"
+	noLinger         = "the coordinator writes at once what there is, and gathers the rest while that is on its way to the disk; its buffers grow and shrink with it"
+	noTxns           = "waits for the transaction coordinator, which is not built yet"
+	noShare          = "waits for share groups, which are not built yet"
+	noReplicas       = "waits for replication between brokers, which is not built yet"
+	noSecurity       = "waits for TLS and SASL, which are not built yet"
+	noKRaft          = "Barnabas keeps its metadata in a store of its own, there is no KRaft quorum"
+	noTiering        = "tiered storage is not part of Barnabas"
+	noJVM            = "belongs to the Java process of Apache Kafka"
+	noQuotas         = "waits for quotas, which are not built yet"
+	noDelay          = "Barnabas completes waiting requests at the event that ends them, there is no purgatory to sweep"
+	cleanerSizes     = "the cleaner sizes its map and buffers to what it compacts, within log.cleaner.dedupe.buffer.size"
+	singleBroker     = "a single broker can hold one replica only; a cluster raises it"
 )
 
 // identityRows: who this broker is and where its data lies.

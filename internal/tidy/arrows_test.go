@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"internal/coord/offset": {"internal/coord", "internal/coord/record"},
 	"internal/coord/group":  {"internal/coord", "internal/coord/record", "internal/coord/offset", "assign"},
 
-	"internal/journal": {"internal/coord", "internal/coord/record", "assign"},
+	"internal/journal":       {"internal/coord", "internal/coord/record", "assign"},
 	"internal/coord/runtime": {"internal/coord", "internal/coord/record"},
 	"internal/coord/driver":  {"internal/coord", "internal/coord/record", "internal/coord/runtime", "internal/replica/driver", "internal/storage", "internal/batch"},
 
