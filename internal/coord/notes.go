@@ -3,12 +3,14 @@ package coord
 import (
 	"time"
 
+	"github.com/barnabas-mq/barnabas/internal/coord/record"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
 
 // Note is one decision and its reason: what an operator would want to have been told. Notes of one Step come in the order in which
-// things happened. A note is a value of its own; it shares nothing that changes later.
+// things happened. It shares nothing that changes later; what it shares with the shard (protocols, the record of a group) its reader
+// must not change.
 type Note interface {
 	// NoteGroup is the group it is about.
 	NoteGroup() string
@@ -21,6 +23,12 @@ type Member struct {
 	Client   string // client.id
 	Host     string
 	Software string // name and version the client gave (KIP-511), "" if it gave none
+}
+
+// Protocol is one way of assigning that a member can take part in, and what the member says for it. Opaque bytes.
+type Protocol struct {
+	Name     string
+	Metadata []byte
 }
 
 // GroupState is the state of a group, in Kafka's word.
@@ -86,6 +94,10 @@ type MemberArrived struct {
 	Repeated bool   // it waited already; the older request was answered REBALANCE_IN_PROGRESS
 	// Arrived and Members count who waits and who there is; Pending counts ids given out that hold the phase open.
 	Arrived, Members, Pending int
+	// What it joined with.
+	ProtocolType                     string
+	Protocols                        []Protocol
+	SessionTimeout, RebalanceTimeout time.Duration
 }
 
 // RemovalCause is why a member is no longer one.
@@ -110,6 +122,8 @@ type MemberRemoved struct {
 	Reason string        // as the client said it (KIP-800), "" if nothing
 	Silent time.Duration // since its last request
 	Leader bool          // it was the leader
+	// By is who asked for it, with client id, host and software, when that was a request; zero when it was not, or is not known.
+	By Member
 }
 
 // LeaderElected: the group has another leader.
@@ -154,11 +168,12 @@ type MemberTold struct {
 	After  time.Duration // since the rebalance began
 }
 
-// SyncArrived is a member that waits for its assignment.
+// SyncArrived is a member that asks for its assignment, the first time in a generation.
 type SyncArrived struct {
 	Group   string
 	Member  Member
 	Leader  bool // it brought the assignment
+	Waits   bool // for the leader; false: the group is Stable, and it has its assignment at once
 	Awaited int  // members that have not asked yet
 }
 
@@ -171,6 +186,8 @@ type Stabilized struct {
 	Took       time.Duration // of the sync phase
 	Unassigned []string      // members the leader left out; they were given nothing
 	Awaited    []Member      // members that have not asked yet
+	// Record is the group as it was written down: who is subscribed to what and was given what.
+	Record *record.GroupMetadataValue
 }
 
 // StaticMemberReplaced: a static member came back under a new id. Without a rebalance (Rebalance false) it has what it had.
@@ -233,6 +250,8 @@ type GroupRestored struct {
 	State      GroupState
 	Generation int32
 	Members    int
+	// Record is what was read.
+	Record *record.GroupMetadataValue
 }
 
 // NoteGroup is the group it is about.

@@ -81,7 +81,7 @@ func (s *Shard) restore(g *classic) {
 			m.rebalanceTimeout = m.sessionTimeout
 		}
 		// The record has the member's metadata for the chosen protocol only, so it looks as if it supported no other.
-		m.protocols = []Protocol{{g.protocol, r.Subscription}}
+		m.protocols = []Protocol{{Name: g.protocol, Metadata: r.Subscription}}
 		g.add(m)
 		s.setSession(g, m, max(m.sessionTimeout, 0))
 	}
@@ -89,7 +89,7 @@ func (s *Shard) restore(g *classic) {
 		return
 	}
 	g.state = Stable
-	s.note(coord.GroupRestored{Group: g.id, State: g.state, Generation: g.generation, Members: len(g.members)})
+	s.note(coord.GroupRestored{Group: g.id, State: g.state, Generation: g.generation, Members: len(g.members), Record: v})
 	if len(g.members) > s.cfg.SizeMax {
 		s.prepare(g, trigger{kind: coord.LoadedGroupTooLarge})
 	}

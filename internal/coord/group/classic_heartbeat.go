@@ -59,7 +59,7 @@ func (s *Shard) leave(r *LeaveRequest) {
 		why := "there is no such group"
 		if g != nil {
 			var t *trigger
-			if t, result.Code, why = s.leaveOne(g, l); t != nil && gone == nil {
+			if t, result.Code, why = s.leaveOne(g, r, l); t != nil && gone == nil {
 				gone = t
 			}
 		}
@@ -84,7 +84,7 @@ func (s *Shard) leave(r *LeaveRequest) {
 }
 
 // leaveOne takes one member out. The trigger is nil when the group's members are what they were.
-func (s *Shard) leaveOne(g *classic, l Leaver) (*trigger, kafka.ErrorCode, string) {
+func (s *Shard) leaveOne(g *classic, r *LeaveRequest, l Leaver) (*trigger, kafka.ErrorCode, string) {
 	if _, isPending := g.pending[l.Member]; isPending && l.Instance == "" {
 		delete(g.pending, l.Member)
 		s.disarm(g.pendingTimer(l.Member))
@@ -105,6 +105,6 @@ func (s *Shard) leaveOne(g *classic, l Leaver) (*trigger, kafka.ErrorCode, strin
 		}
 	}
 	who := m.Member
-	s.remove(g, m, cause, l.Reason)
+	s.remove(g, m, removal{cause, l.Reason, coord.Member{Client: r.Client, Host: r.Host, Software: r.Software}})
 	return &trigger{coord.MemberLeft, who, l.Reason}, kafka.None, ""
 }

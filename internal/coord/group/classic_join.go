@@ -68,7 +68,7 @@ func (s *Shard) refuseJoin(r *JoinRequest, member string, code kafka.ErrorCode, 
 func (s *Shard) joinGroup(g *classic, r *JoinRequest) {
 	if !s.roomFor(g, r) {
 		if m := g.byID[r.Member]; m != nil {
-			s.remove(g, m, coord.GroupFull, "")
+			s.remove(g, m, removal{cause: coord.GroupFull})
 			s.maybeCompleteJoin(g)
 		}
 		s.refuseJoin(r, "", kafka.GroupMaxSizeReached, fmt.Sprintf("group.max.size is %d", s.cfg.SizeMax))
@@ -221,7 +221,8 @@ func (s *Shard) park(g *classic, m *member, r *JoinRequest, isNew bool) {
 		m.arrival = g.arrivals
 	}
 	m.join, m.heard, m.told = r.Reply, s.now, true
-	s.note(coord.MemberArrived{Group: g.id, Member: m.Member, New: isNew, Reason: r.Reason, Repeated: repeated, Arrived: g.joins, Members: len(g.members), Pending: len(g.pending)})
+	s.note(coord.MemberArrived{Group: g.id, Member: m.Member, New: isNew, Reason: r.Reason, Repeated: repeated, Arrived: g.joins, Members: len(g.members), Pending: len(g.pending),
+		ProtocolType: g.protocolType, Protocols: m.protocols, SessionTimeout: m.sessionTimeout, RebalanceTimeout: m.rebalanceTimeout})
 }
 
 // rejoin takes a join of somebody who is a member.

@@ -91,7 +91,7 @@ func (s *Shard) completeJoin(g *classic) {
 		}
 	}
 	for _, m := range late {
-		s.remove(g, m, coord.DidNotRejoin, "")
+		s.remove(g, m, removal{cause: coord.DidNotRejoin})
 	}
 	if g.joins == 0 && len(g.members) > 0 {
 		// Static members only, and none has come. They keep their seats until their session is over, and somebody must lead.
@@ -158,9 +158,16 @@ func (s *Shard) elect(g *classic) {
 	}
 }
 
+// removal is why a member is taken out, and by whom.
+type removal struct {
+	cause  coord.RemovalCause
+	reason string       // what the request said
+	by     coord.Member // who sent it
+}
+
 // remove takes m out of the group and answers what it waits for. What that means for the group is the caller's to decide.
-func (s *Shard) remove(g *classic, m *member, cause coord.RemovalCause, reason string) {
-	s.note(coord.MemberRemoved{Group: g.id, Member: m.Member, Cause: cause, Reason: reason, Silent: s.now.Since(m.heard), Leader: g.leader == m.ID})
+func (s *Shard) remove(g *classic, m *member, why removal) {
+	s.note(coord.MemberRemoved{Group: g.id, Member: m.Member, Cause: why.cause, Reason: why.reason, By: why.by, Silent: s.now.Since(m.heard), Leader: g.leader == m.ID})
 	if m.join != 0 {
 		s.reply(m.join, JoinReply{Code: kafka.UnknownMemberID, Generation: NoGeneration, Member: m.ID})
 		m.join = 0
@@ -213,6 +220,6 @@ func (s *Shard) sessionFired(g *classic, key coord.TimerKey) {
 		cause = coord.NeverAnswered
 	}
 	who := m.Member
-	s.remove(g, m, cause, "")
+	s.remove(g, m, removal{cause: cause})
 	s.prepareOrComplete(g, trigger{coord.SessionExpired, who, ""})
 }

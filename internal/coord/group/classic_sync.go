@@ -27,7 +27,10 @@ func (s *Shard) sync(r *SyncRequest) {
 		return
 	}
 	if g.state == Stable {
-		s.synced(g, m)
+		if m.unsynced {
+			s.synced(g, m)
+			s.note(coord.SyncArrived{Group: g.id, Member: m.Member, Awaited: g.unsynced})
+		}
 		s.setSession(g, m, m.sessionTimeout)
 		s.reply(r.Reply, g.synced(m))
 		return
@@ -38,7 +41,7 @@ func (s *Shard) sync(r *SyncRequest) {
 	}
 	m.sync = r.Reply
 	s.synced(g, m)
-	s.note(coord.SyncArrived{Group: g.id, Member: m.Member, Leader: m.ID == g.leader, Awaited: g.unsynced})
+	s.note(coord.SyncArrived{Group: g.id, Member: m.Member, Leader: m.ID == g.leader, Waits: m.ID != g.leader, Awaited: g.unsynced})
 	if m.ID == g.leader {
 		s.assign(g, r.Assignments)
 	}
@@ -116,7 +119,7 @@ func (s *Shard) assign(g *classic, assignments []Assignment) {
 	s.write(rec)
 	took := s.now.Since(g.since)
 	g.enter(Stable, s.now)
-	note := coord.Stabilized{Group: g.id, Generation: g.generation, Leader: g.byID[g.leader].Member, Members: len(g.members), Took: took, Awaited: g.notSynced()}
+	note := coord.Stabilized{Group: g.id, Generation: g.generation, Leader: g.byID[g.leader].Member, Members: len(g.members), Took: took, Awaited: g.notSynced(), Record: rec.Value}
 	for _, m := range g.members {
 		if !given[m.ID] {
 			note.Unassigned = append(note.Unassigned, m.ID)
@@ -155,7 +158,7 @@ func (s *Shard) syncFired(g *classic) {
 		return
 	}
 	for _, m := range late {
-		s.remove(g, m, coord.DidNotSync, "")
+		s.remove(g, m, removal{cause: coord.DidNotSync})
 	}
 	s.prepare(g, trigger{coord.SyncExpired, late[0].Member, ""})
 }

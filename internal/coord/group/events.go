@@ -29,11 +29,8 @@ type JoinRequest struct {
 	Reason           string
 }
 
-// Protocol is one way of assigning that a member can take part in, and what the member says for it. Opaque bytes.
-type Protocol struct {
-	Name     string
-	Metadata []byte
-}
+// Protocol is one way of assigning that a member can take part in.
+type Protocol = coord.Protocol
 
 // EventName is "JoinGroup".
 func (*JoinRequest) EventName() string { return "JoinGroup" }
@@ -116,6 +113,8 @@ type LeaveRequest struct {
 	Version int16
 	Group   string
 	Members []Leaver
+	// Client, Host and Software are who sends it: the member itself, or an administrator. "" where that is not known.
+	Client, Host, Software string
 }
 
 // Leaver is who shall leave: an id, or for a static member the instance id alone.

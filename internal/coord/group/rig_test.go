@@ -389,7 +389,7 @@ func topics(names ...string) []byte {
 // protos are protocols of those names, all with the same metadata.
 func protos(metadata []byte, names ...string) (out []Protocol) {
 	for _, n := range names {
-		out = append(out, Protocol{n, metadata})
+		out = append(out, Protocol{Name: n, Metadata: metadata})
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/barnabas-mq/barnabas/internal/coord"
 	"github.com/barnabas-mq/barnabas/internal/coord/offset"
+	"github.com/barnabas-mq/barnabas/internal/journal"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
@@ -129,7 +130,7 @@ func (s *story) tell() { s.tellAt(s.r.now) }
 
 func (s *story) tellAt(now vtime.Instant) {
 	for _, n := range s.r.notes {
-		fmt.Fprintf(&s.out, "%s  %s\n", clock(now), strings.ReplaceAll(sayNote(now, n), "\n", "\n"+strings.Repeat(" ", len(clock(now)))+"  "))
+		fmt.Fprintf(&s.out, "%s  %s\n", clock(now), strings.ReplaceAll(journal.Say(now, n), "\n", "\n"+strings.Repeat(" ", len(clock(now)))+"  "))
 	}
 	s.r.notes = nil
 	s.waiting = slices.DeleteFunc(s.waiting, func(q question) bool {
@@ -207,11 +208,11 @@ func (s *story) act(words []string) {
 		}
 	case "leave":
 		s.ask(name, func(id coord.ReplyID) coord.Event {
-			return &LeaveRequest{Reply: id, Version: 5, Group: "g", Members: []Leaver{{a.member, a.join.Instance, reason}}}
+			return &LeaveRequest{Reply: id, Version: 5, Group: "g", Client: name, Host: a.join.Host, Members: []Leaver{{a.member, a.join.Instance, reason}}}
 		})
 	case "remove":
 		s.ask("the administrator", func(id coord.ReplyID) coord.Event {
-			return &LeaveRequest{Reply: id, Version: 5, Group: "g", Members: []Leaver{{"", name, reason}}}
+			return &LeaveRequest{Reply: id, Version: 5, Group: "g", Client: "admin", Host: "/10.0.0.99", Members: []Leaver{{"", name, reason}}}
 		})
 	case "commit":
 		tp, at, _ := strings.Cut(words[1], "=")
