@@ -16,18 +16,17 @@ type Call struct {
 	done     chan struct{} // one slot
 	answered atomic.Bool
 	body     any
+	pool     *sync.Pool
 }
 
-var (
-	calls  = sync.Pool{New: func() any { return &Call{done: make(chan struct{}, 1)} }}
-	lastID atomic.Uint64
-)
-
-// NewCall is a call with an id that was never used before.
-func NewCall() *Call {
-	c := calls.Get().(*Call)
-	c.ID = coord.ReplyID(lastID.Add(1))
-	return c
+// NewCall is a call for Submit, with an id that was never used before.
+func (c *Coordinator) NewCall() *Call {
+	call, _ := c.calls.Get().(*Call)
+	if call == nil {
+		call = &Call{done: make(chan struct{}, 1), pool: &c.calls}
+	}
+	call.ID = coord.ReplyID(c.lastID.Add(1))
+	return call
 }
 
 // answer is called once.
@@ -54,7 +53,7 @@ func (c *Call) Release() {
 	}
 	c.ID, c.body = 0, nil
 	c.answered.Store(false)
-	calls.Put(c)
+	c.pool.Put(c)
 }
 
 // Abandon gives up waiting. The answer, when it comes, goes nowhere.

@@ -50,6 +50,8 @@ type Coordinator struct {
 	cfg     Config
 	started time.Time
 	loads   chan struct{} // a slot for each shard that loads
+	calls   sync.Pool
+	lastID  atomic.Uint64
 
 	// shards is by partition; nil where this node does not lead. Partitions are given once: their number decides where a group belongs.
 	shards     atomic.Pointer[[]*shard]
@@ -135,9 +137,6 @@ func (c *Coordinator) Shards() (out []int32) {
 	}
 	return out
 }
-
-// NewCall is a call for Submit.
-func (c *Coordinator) NewCall() *Call { return NewCall() }
 
 // Submit hands an event to a shard; its Reply field holds call.ID. It never waits for the disk. A call for a shard that is not here is
 // answered NOT_COORDINATOR.
