@@ -208,6 +208,9 @@ type RequestRefused struct {
 	Instance string
 	Code     kafka.ErrorCode
 	Why      string
+	// Client, Host and Software are who sent it and Protocols what it can do, of a JoinGroup.
+	Client, Host, Software string
+	Protocols              []Protocol
 }
 
 // GroupCreated: the first record of a group.

@@ -135,6 +135,7 @@ const (
 	Rebalance Kind = "rebalance" // the group rebalanced
 	Absorbed  Kind = "absorbed"  // something happened that often costs a rebalance, and did not: a static member came back, the coordinator moved
 	Refused   Kind = "refused"   // a client was turned away and the group did not notice
+	Happening Kind = "happening" // something else that explains what the group's consumers do next: its offsets expired, it was deleted
 )
 
 // Source is where the facts of an incident come from.
@@ -192,9 +193,8 @@ func hostText(h string) string {
 
 // Trigger is one thing that set a rebalance off, prolonged it, or happened during it.
 type Trigger struct {
-	At Time `json:"at"`
-	// Kind is what happened, in the coordinator's words: "a member joined".
-	Kind string `json:"kind"`
+	At   Time        `json:"at"`
+	Kind TriggerKind `json:"kind"`
 	// Cause is what it is by itself; "" if that cannot be told.
 	Cause Cause `json:"cause,omitempty"`
 	// Member is who did it, nil for nobody in particular.
@@ -205,10 +205,32 @@ type Trigger struct {
 	Measured string `json:"measured,omitempty"`
 }
 
+// TriggerKind is what happened, as the coordinator saw it. What it means is for the classification to say.
+type TriggerKind string
+
+// Kinds of triggers.
+const (
+	MemberJoined   TriggerKind = "member_joined"      // by a client the group did not know
+	MemberLeft     TriggerKind = "member_left"        // LeaveGroup, by the member itself as far as can be told
+	MemberRemoved  TriggerKind = "member_removed"     // LeaveGroup, by somebody else
+	SessionExpired TriggerKind = "session_expired"    // no request for the session timeout
+	JoinExpired    TriggerKind = "join_expired"       // the join phase was over and the member had not come
+	SyncExpired    TriggerKind = "sync_expired"       // the assignment was not asked for in time
+	LeaderRejoined TriggerKind = "leader_rejoined"    // with what it had said before
+	MemberChanged  TriggerKind = "member_changed"     // a known member joined with something else than before
+	StaticReturn   TriggerKind = "static_returned"    // a client came under a group.instance.id that has a seat
+	Loaded         TriggerKind = "coordinator_loaded" // the coordinator read the group from its log
+	LimitReached   TriggerKind = "limit_reached"      // group.max.size, or the size of a record
+	RequestRefused TriggerKind = "request_refused"
+	OffsetsExpired TriggerKind = "offsets_expired"
+	GroupDeleted   TriggerKind = "group_deleted"
+	StateSeen      TriggerKind = "state_seen" // somebody who only looks now and then saw another state or generation; what happened was not seen
+)
+
 // Fact is one piece of evidence.
 type Fact struct {
-	// ID names the kind of fact, for programs: "silence", "claimed_reason", "came_back". See the constants that begin with Fact.
-	ID string `json:"id"`
+	// ID names the kind of fact, for programs: see the constants in facts.go.
+	ID FactID `json:"id"`
 	// Text is the fact as a sentence without full stop.
 	Text string `json:"text"`
 	// Basis is Measured or Inferred; a client's claim is measured to have been made.
@@ -216,6 +238,8 @@ type Fact struct {
 	// Value is the number in it, in Unit ("ms", "records", "members", "partitions", "percent"); nil for a fact without a number.
 	Value *float64 `json:"value,omitempty"`
 	Unit  string   `json:"unit,omitempty"`
+	// Cause is the cause of another incident that the fact refers to, "" for none.
+	Cause Cause `json:"cause,omitempty"`
 	// Member is whom it is about: a member id, "" for the group.
 	Member string `json:"member,omitempty"`
 	At     *Time  `json:"at,omitempty"`

@@ -122,6 +122,8 @@ func Say(at vtime.Instant, n coord.Note) string {
 		switch {
 		case n.Member != "":
 			by = " of " + n.Member
+		case n.Client != "":
+			by = fmt.Sprintf(" of %s at %s, which has no member id yet,", n.Client, hostText(n.Host))
 		case n.API == "DeleteGroups":
 			by = ""
 		}

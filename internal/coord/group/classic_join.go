@@ -61,7 +61,8 @@ func (s *Shard) checkJoin(r *JoinRequest) (kafka.ErrorCode, string) {
 }
 
 func (s *Shard) refuseJoin(r *JoinRequest, member string, code kafka.ErrorCode, why string) {
-	s.refused(r.EventName(), r.Group, r.Member, r.Instance, code, why)
+	s.note(coord.RequestRefused{Group: r.Group, API: r.EventName(), Member: r.Member, Instance: r.Instance, Code: code, Why: why,
+		Client: r.Client, Host: r.Host, Software: r.Software, Protocols: r.Protocols})
 	s.reply(r.Reply, JoinReply{Code: code, Generation: NoGeneration, Member: member})
 }
 
