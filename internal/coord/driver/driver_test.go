@@ -167,53 +167,49 @@ func (r *rig) send(groupID string, make func(coord.ReplyID) coord.Event) *Call {
 	return call
 }
 
+// ask waits for the answer; a shard that is still loading is asked again.
 func (r *rig) ask(groupID string, make func(coord.ReplyID) coord.Event) any {
-	call := r.send(groupID, make)
-	<-call.Done()
-	defer call.Release()
-	return call.Body()
+	for {
+		call := r.send(groupID, make)
+		<-call.Done()
+		body := call.Body()
+		call.Release()
+		if body != (coord.Refused{Code: kafka.CoordinatorLoadInProgress}) {
+			return body
+		}
+		time.Sleep(time.Millisecond) // of the bubble's time
+	}
 }
 
-func (r *rig) commit(groupID string, at int64) *Call {
-	return r.send(groupID, func(id coord.ReplyID) coord.Event {
+func (r *rig) commit(groupID string, at int64) *Call { return r.send(groupID, commitOf(groupID, at)) }
+
+func commitOf(groupID string, at int64) func(coord.ReplyID) coord.Event {
+	return func(id coord.ReplyID) coord.Event {
 		return &offset.CommitRequest{Reply: id, Version: 8, Group: groupID, Generation: -1, RetentionMs: -1,
 			Topics: []offset.CommitTopic{{Topic: "orders", Partitions: []offset.CommitPartition{{Partition: 0, Offset: at, LeaderEpoch: -1}}}}}
-	})
+	}
 }
 
-// mustCommit commits and waits; loading shards are asked again.
+// mustCommit commits and waits.
 func (r *rig) mustCommit(groupID string, at int64) {
 	r.t.Helper()
-	for {
-		call := r.commit(groupID, at)
-		<-call.Done()
-		switch body := call.Body().(type) {
-		case offset.CommitReply:
-			if code := body.Topics[0].Partitions[0].Code; code != kafka.None {
-				r.t.Fatalf("commit of %s: %s", groupID, code)
-			}
-			return
-		case coord.Refused:
-			if body.Code != kafka.CoordinatorLoadInProgress {
-				r.t.Fatalf("commit of %s: %s", groupID, body.Code)
-			}
-			time.Sleep(time.Millisecond) // of the bubble's time
-		}
+	body := r.ask(groupID, commitOf(groupID, at))
+	if reply, ok := body.(offset.CommitReply); !ok || reply.Topics[0].Partitions[0].Code != kafka.None {
+		r.t.Fatalf("commit of %s: %+v", groupID, body)
 	}
 }
 
-// committed is what the group has committed, -1 for nothing; loading shards are asked again.
+// committed is what the group has committed, -1 for nothing.
 func (r *rig) committed(groupID string) int64 {
 	r.t.Helper()
-	for {
-		body := r.ask(groupID, func(id coord.ReplyID) coord.Event {
-			return &offset.FetchRequest{Reply: id, Group: groupID, Topics: []offset.Partitions{{Topic: "orders", Partitions: []int32{0}}}}
-		})
-		if reply, ok := body.(offset.FetchReply); ok {
-			return reply.Topics[0].Partitions[0].Offset
-		}
-		time.Sleep(time.Millisecond)
+	body := r.ask(groupID, func(id coord.ReplyID) coord.Event {
+		return &offset.FetchRequest{Reply: id, Group: groupID, Topics: []offset.Partitions{{Topic: "orders", Partitions: []int32{0}}}}
+	})
+	reply, ok := body.(offset.FetchReply)
+	if !ok {
+		r.t.Fatalf("what %s has committed: %+v", groupID, body)
 	}
+	return reply.Topics[0].Partitions[0].Offset
 }
 
 func TestWhatWasAnsweredSurvivesARestartAndACrash(t *testing.T) {

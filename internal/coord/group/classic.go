@@ -67,6 +67,8 @@ type member struct {
 	assignment []byte
 
 	join, sync coord.ReplyID // requests that wait; 0 for none
+	held       coord.ReplyID // a heartbeat that waits; 0 for none, and outside of Stable
+	answered   vtime.Instant // when the last answer left
 	arrival    int           // as which one, of those who wait, its join came
 	isNew      bool          // it joined, and its first join has not been answered
 	unsynced   bool          // counted in classic.unsynced
@@ -101,6 +103,9 @@ func (g *classic) joinTimer() coord.TimerKey { return coord.TimerKey{Kind: timer
 func (g *classic) syncTimer() coord.TimerKey { return coord.TimerKey{Kind: timerSync, Group: g.id} }
 func (g *classic) sessionTimer(m *member) coord.TimerKey {
 	return coord.TimerKey{Kind: timerSession, Group: g.id, Member: m.ID}
+}
+func (g *classic) holdTimer(m *member) coord.TimerKey {
+	return coord.TimerKey{Kind: timerHold, Group: g.id, Member: m.ID}
 }
 func (g *classic) pendingTimer(id string) coord.TimerKey {
 	return coord.TimerKey{Kind: timerPending, Group: g.id, Member: id}

@@ -22,6 +22,7 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 		refuse(code, why)
 		return
 	}
+	s.letGo(g, m, kafka.None) // an older one, of another connection
 	if r.Generation != g.generation {
 		refuse(kafka.IllegalGeneration, g.wrongGeneration(r.Generation))
 		return
@@ -33,7 +34,10 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 		s.tell(g, m, r.EventName())
 		code = kafka.RebalanceInProgress
 	}
-	s.reply(r.Reply, HeartbeatReply{code})
+	if !s.hold(g, m, r) {
+		s.reply(r.Reply, HeartbeatReply{code})
+		m.answered = s.now
+	}
 }
 
 // tell notes that m hears of the rebalance under way, the first time it does.
@@ -104,6 +108,7 @@ func (s *Shard) leaveOne(g *classic, r *LeaveRequest, l Leaver) (*trigger, kafka
 			return nil, code, why
 		}
 	}
+	s.letGo(g, m, kafka.None)
 	who := m.Member
 	s.remove(g, m, removal{cause, l.Reason, coord.Member{Client: r.Client, Host: r.Host, Software: r.Software}})
 	return &trigger{coord.MemberLeft, who, l.Reason}, kafka.None, ""

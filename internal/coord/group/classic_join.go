@@ -228,6 +228,7 @@ func (s *Shard) park(g *classic, m *member, r *JoinRequest, isNew bool) {
 
 // rejoin takes a join of somebody who is a member.
 func (s *Shard) rejoin(g *classic, m *member, r *JoinRequest) {
+	s.letGo(g, m, kafka.None)
 	m.heard = s.now
 	changed := !m.same(r.Protocols)
 	switch {
@@ -239,6 +240,7 @@ func (s *Shard) rejoin(g *classic, m *member, r *JoinRequest) {
 	case g.state == CompletingRebalance && !changed, g.state == Stable && !changed && m.ID != g.leader:
 		// The answer to the last join was lost. It is still good.
 		s.reply(r.Reply, g.joined(m))
+		m.answered = s.now
 		return
 	}
 	// A leader that joins again has seen something that others cannot: new partitions, say.

@@ -39,6 +39,9 @@ func (s *Shard) prepare(g *classic, t trigger) {
 	}
 	s.stopSync(g)
 	g.enter(PreparingRebalance, s.now)
+	for _, m := range g.members {
+		s.letGo(g, m, kafka.RebalanceInProgress)
+	}
 	g.initial, g.extend = from == Empty, false
 	wait := g.rebalanceTimeout()
 	if g.initial {
@@ -125,7 +128,7 @@ func (s *Shard) completeJoin(g *classic) {
 	for _, m := range g.members {
 		if m.join != 0 {
 			s.reply(m.join, g.joined(m))
-			m.join = 0
+			m.join, m.answered = 0, s.now
 		}
 		m.isNew = false
 		m.assignment = nil
@@ -173,6 +176,7 @@ func (s *Shard) remove(g *classic, m *member, why removal) {
 		m.join = 0
 		g.joins--
 	}
+	s.letGo(g, m, kafka.UnknownMemberID)
 	if m.sync != 0 {
 		s.reply(m.sync, SyncReply{Code: kafka.UnknownMemberID})
 		m.sync = 0

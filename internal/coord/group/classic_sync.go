@@ -14,6 +14,7 @@ func (s *Shard) sync(r *SyncRequest) {
 	g := s.groups[r.Group]
 	m, code, why := s.checkSync(g, r)
 	if m != nil {
+		s.letGo(g, m, kafka.None)
 		m.heard = s.now
 	}
 	if code == kafka.RebalanceInProgress {
@@ -33,6 +34,7 @@ func (s *Shard) sync(r *SyncRequest) {
 		}
 		s.setSession(g, m, m.sessionTimeout)
 		s.reply(r.Reply, g.synced(m))
+		m.answered = s.now
 		return
 	}
 	if m.sync != 0 {
@@ -140,7 +142,7 @@ func (s *Shard) answerSyncs(g *classic, code kafka.ErrorCode) {
 			answer = g.synced(m)
 		}
 		s.reply(m.sync, answer)
-		m.sync = 0
+		m.sync, m.answered = 0, s.now
 		m.told = m.told || code == kafka.RebalanceInProgress
 		s.setSession(g, m, m.sessionTimeout)
 	}

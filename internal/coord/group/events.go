@@ -97,10 +97,23 @@ type HeartbeatRequest struct {
 	Generation int32
 	Member     string
 	Instance   string
+	// Hold is how long the answer may be kept back, should there be no rebalance to tell of; 0 for not at all. See classic_hold.go.
+	Hold time.Duration
 }
 
 // EventName is "Heartbeat".
 func (*HeartbeatRequest) EventName() string { return "Heartbeat" }
+
+// HeartbeatRelease ends the wait of a held heartbeat: its client has sent something else, or has gone. Nobody waits for an answer to this; the
+// heartbeat's own leaves, unless it has left already.
+type HeartbeatRelease struct {
+	Held   coord.ReplyID // the heartbeat's Reply
+	Group  string
+	Member string
+}
+
+// EventName is "HeartbeatRelease".
+func (*HeartbeatRelease) EventName() string { return "HeartbeatRelease" }
 
 // HeartbeatReply answers a HeartbeatRequest.
 type HeartbeatReply struct {

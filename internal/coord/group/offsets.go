@@ -52,7 +52,7 @@ func (s *Shard) checkCommit(r *offset.CommitRequest) (kafka.ErrorCode, string) {
 	if r.Generation != g.generation {
 		return kafka.IllegalGeneration, g.wrongGeneration(r.Generation)
 	}
-	m.heard = s.now
+	m.heard, m.answered = s.now, s.now
 	if g.state == CompletingRebalance {
 		return kafka.RebalanceInProgress, "everybody has joined; the partitions may be somebody else's by now"
 	}

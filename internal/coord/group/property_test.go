@@ -141,9 +141,16 @@ func (w *world) actSync(t *rapid.T) {
 
 func (w *world) actHeartbeat(t *rapid.T) {
 	c := w.draw(t)
-	w.r.ask(func(id coord.ReplyID) coord.Event {
-		return &HeartbeatRequest{Reply: id, Group: "g", Member: c.member, Instance: c.instance, Generation: stale(t, c)}
+	hold := time.Duration(rapid.SampledFrom([]int{0, 1000, 5000}).Draw(t, "hold ms")) * time.Millisecond
+	id := w.r.ask(func(id coord.ReplyID) coord.Event {
+		return &HeartbeatRequest{Reply: id, Group: "g", Member: c.member, Instance: c.instance, Generation: stale(t, c), Hold: hold}
 	})
+	if rapid.Bool().Draw(t, "something else follows") {
+		w.r.step(&HeartbeatRelease{Held: id, Group: "g", Member: c.member})
+		if w.r.open[id] {
+			t.Fatalf("heartbeat %d is still held", id)
+		}
+	}
 }
 
 func (w *world) actLeave(t *rapid.T) {

@@ -252,7 +252,7 @@ func (r *rig) checkGroup(name string, g *classic, waiting map[coord.ReplyID]bool
 	}
 	joins, unsynced, static, support := 0, 0, 0, map[string]int{}
 	for _, m := range g.members {
-		for _, id := range []coord.ReplyID{m.join, m.sync} {
+		for _, id := range []coord.ReplyID{m.join, m.sync, m.held} {
 			if id != 0 {
 				if waiting[id] {
 					fail("request %d waits twice", id)
@@ -281,10 +281,15 @@ func (r *rig) checkGroup(name string, g *classic, waiting map[coord.ReplyID]bool
 		switch {
 		case m.join != 0 && g.state != PreparingRebalance, m.sync != 0 && g.state != CompletingRebalance:
 			fail("%s waits for an answer that does not come", m.ID)
+		case m.held != 0 && (g.state != Stable || m.Instance != "" || m.join != 0 || m.sync != 0):
+			fail("the heartbeat of %s is held", m.ID)
 		case m.isNew && m.join == 0:
 			fail("%s is new but its join is answered", m.ID)
 		case m.unsynced && g.state != CompletingRebalance && g.state != Stable:
 			fail("%s is awaited", m.ID)
+		}
+		if at, on := r.timers[g.holdTimer(m)]; on != (m.held != 0) || on && m.deadline.Before(at) {
+			fail("hold timer of %s: %v at %d, its session ends at %d", m.ID, on, at, m.deadline)
 		}
 		at, armed := r.timers[g.sessionTimer(m)]
 		if armed != (m.armed != 0) || armed && (at != m.armed || m.deadline.Before(at)) {

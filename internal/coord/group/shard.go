@@ -54,6 +54,7 @@ const (
 	timerPending coord.TimerKind = "pending" // of an id that was given out: nobody came back with it
 	timerJoin    coord.TimerKind = "join"    // of a group: the join phase ends
 	timerSync    coord.TimerKind = "sync"    // of a group: who has not asked for its assignment is removed
+	timerHold    coord.TimerKind = "hold"    // of a member: its heartbeat is answered
 	timerExpiry  coord.TimerKind = "expiry"  // of the shard: look for expired offsets
 )
 
@@ -88,6 +89,8 @@ func (s *Shard) Step(now vtime.Instant, ev coord.Event) coord.Effects {
 		s.sync(ev)
 	case *HeartbeatRequest:
 		s.heartbeat(ev)
+	case *HeartbeatRelease:
+		s.release(ev)
 	case *LeaveRequest:
 		s.leave(ev)
 	case *offset.CommitRequest:
@@ -126,6 +129,8 @@ func (s *Shard) fired(key coord.TimerKey) {
 	switch key.Kind {
 	case timerSession:
 		s.sessionFired(g, key)
+	case timerHold:
+		s.holdFired(g, key)
 	case timerPending:
 		s.pendingFired(g, key.Member)
 	case timerJoin:
