@@ -22,6 +22,11 @@ func startProcess(argv []string, dir string, log io.Writer) (*process, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	tie(cmd)
+	return run(cmd)
+}
+
+// run starts a tied command on a thread that lives as long as the command.
+func run(cmd *exec.Cmd) (*process, error) {
 	p := &process{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -36,10 +41,7 @@ func startProcess(argv []string, dir string, log io.Writer) (*process, error) {
 		p.err = cmd.Wait()
 		close(p.done)
 	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, <-started
 }
 
 // signal goes to the whole group: a broker's children go with it.

@@ -1,0 +1,146 @@
+package groups
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/barnabas-mq/barnabas/interop/rig"
+)
+
+// Scenario is one story that a group lives through.
+type Scenario string
+
+// Scenarios in the order of the matrix. Two members, A and B, and six partitions, unless the story says otherwise.
+const (
+	Start      Scenario = "start"
+	ScaleOut   Scenario = "scale out"
+	ScaleIn    Scenario = "scale in"
+	KillMember Scenario = "kill -9"
+	Paused     Scenario = "paused"
+	Slow       Scenario = "slow"
+	Static     Scenario = "static restart"
+	Grown      Scenario = "partitions added"
+	Restart    Scenario = "broker restart"
+)
+
+// Scenarios in the order of the columns.
+var Scenarios = []Scenario{Start, ScaleOut, ScaleIn, KillMember, Paused, Slow, Static, Grown, Restart}
+
+// Meanings of the columns, as the matrix prints them.
+var Meanings = map[Scenario]string{
+	Start:      "A and B start at the same time",
+	ScaleOut:   "A runs, B joins; timed from B's first JoinGroup to the last assignment",
+	ScaleIn:    "A and B run, B closes; timed from the request to close to A owning everything",
+	KillMember: "A and B run, B is killed (SIGKILL); timed from the kill to A owning everything: the session timeout is 6 s",
+	Paused:     "B is stopped (SIGSTOP) until its session ran out and A owns everything, then goes on; timed from the stop to A owning everything",
+	Slow:       "B takes 10 s over one record, longer than the 7 s of max.poll.interval.ms; timed from the record to A owning everything, for clients that keep such a limit",
+	Static:     "B, then A, the leader, close and start again under the same group.instance.id: no generation changes, and the other sees nothing; timed from the first JoinGroup of the leader's return to its assignment",
+	Grown:      "the topic gets two more partitions; timed from there to the last assignment, metadata.max.age.ms is 1 s",
+	Restart:    "the broker is killed while B's JoinGroup waits, and started again; timed from the broker being ready to the last assignment",
+}
+
+// What a client does when the program takes longer over a record than max.poll.interval.ms.
+const (
+	PollLeaves = "leaves" // it leaves the group
+	PollSilent = "silent" // it sends no heartbeats meanwhile, so that its session runs out
+	PollKeeps  = "keeps"  // its heartbeats go on: it has no such limit
+)
+
+// Client is one client library with one assignor.
+type Client struct {
+	Library     string // as in the matrix of the other scenarios
+	Assignor    string
+	Name        string // the Go members' Config.Client
+	Cooperative bool
+	JVM         bool
+	Lost        bool   // tells partitions that were lost from those that were revoked
+	Poll        string // PollLeaves, PollSilent or PollKeeps
+	// Again says why this client may hand a record on twice though nobody crashed; "" when it may not.
+	Again string
+	// Lacks holds the reasons for skips.
+	Lacks map[Scenario]string
+	// Program is the command line of a member, from the interop folder; nil: this test binary itself.
+	Program func(root string) ([]string, error)
+}
+
+// Title is how the matrix calls it.
+func (c Client) Title() string { return c.Library + ", " + c.Assignor }
+
+// Argv is the command line of a member.
+func (c Client) Argv() ([]string, error) {
+	if c.Program == nil {
+		self, err := os.Executable()
+		return []string{self}, err
+	}
+	root, err := rig.Root()
+	if err != nil {
+		return nil, err
+	}
+	return c.Program(filepath.Join(root, "interop"))
+}
+
+func installed(path string) (string, error) {
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s is not there: run interop/install.sh", path)
+	}
+	return path, nil
+}
+
+// JavaCommand is a JVM with the classes of interop/java and a folder of jars.
+func JavaCommand(root, jars, class string, heapMiB int) ([]string, error) {
+	classes, err := installed(filepath.Join(root, "java", "target", "classes", "interop", class+".class"))
+	if err != nil {
+		return nil, err
+	}
+	lib, err := installed(filepath.Join(root, "java", "target", jars))
+	if err != nil {
+		return nil, err
+	}
+	return []string{"java", fmt.Sprintf("-Xmx%dm", heapMiB), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=info", "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+		"-cp", filepath.Dir(filepath.Dir(classes)) + string(os.PathListSeparator) + filepath.Join(lib, "*"), "interop." + class}, nil
+}
+
+func javaMember(jars string) func(string) ([]string, error) {
+	return func(root string) ([]string, error) { return JavaCommand(root, jars, "GroupMember", 128) }
+}
+
+func pythonMember(root string) ([]string, error) {
+	python, err := installed(filepath.Join(root, "python", ".venv", "bin", "python"))
+	return []string{python, filepath.Join(root, "python", "group.py")}, err
+}
+
+func nodeMember(root string) ([]string, error) {
+	_, err := installed(filepath.Join(root, "node", "node_modules", "kafkajs"))
+	return []string{"node", filepath.Join(root, "node", "group.js")}, err
+}
+
+// Clients lists the rows of the matrix.
+func Clients() []Client {
+	var all []Client
+	for _, a := range []string{"range", "roundrobin", "sticky", "cooperative"} {
+		all = append(all, Client{Library: "Java kafka-clients", Assignor: a, Cooperative: a == "cooperative", JVM: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients")})
+	}
+	all = append(all, Client{Library: "Java kafka-clients 3.9", Assignor: "cooperative", Cooperative: true, JVM: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients-3.9")})
+	if _, ok := goMembers["confluent"]; ok {
+		for _, a := range []string{"range", "cooperative"} {
+			all = append(all, Client{Library: "confluent-kafka-go", Name: "confluent", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollLeaves})
+		}
+	}
+	for _, a := range []string{"range", "cooperative"} {
+		all = append(all, Client{Library: "franz-go", Name: "franz", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollKeeps})
+	}
+	noStatic := func(name string) map[Scenario]string {
+		return map[Scenario]string{Static: name + " has no static membership"}
+	}
+	for _, a := range []string{"range", "cooperative"} {
+		all = append(all, Client{Library: "kafka-python", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollLeaves, Program: pythonMember})
+	}
+	return append(all,
+		Client{Library: "sarama", Name: "sarama", Assignor: "range", Poll: PollKeeps},
+		Client{Library: "sarama", Name: "sarama", Assignor: "sticky", Poll: PollKeeps},
+		Client{Library: "segmentio/kafka-go", Name: "kafkago", Assignor: "range", Poll: PollKeeps, Lacks: noStatic("kafka-go")},
+		Client{Library: "kafkajs", Assignor: "roundrobin", Lost: true, Poll: PollSilent, Program: nodeMember, Lacks: noStatic("kafkajs")},
+	)
+}
