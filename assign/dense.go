@@ -1,7 +1,6 @@
 package assign
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"slices"
 )
@@ -21,7 +20,8 @@ type problem struct {
 
 	// partition -> its one valid previous owner (known topic, still subscribed, uncontested), or none; nil when nobody claims anything
 	owner []int32
-	owned int // how many partitions have one
+	load  []int32 // member -> how many partitions it owns; nil with owner
+	owned int     // how many partitions have an owner
 
 	racks *racks // nil where racks change nothing
 }
@@ -31,16 +31,38 @@ const (
 	contested int32 = -2 // claimed twice by members of the same generation; turned into none by settle
 )
 
-func (pr *problem) members() int    { return len(pr.class) }
-func (pr *problem) topics() int     { return len(pr.base) - 1 }
-func (pr *problem) partitions() int { return int(pr.base[len(pr.base)-1]) }
+func (pr *problem) members() int       { return len(pr.class) }
+func (pr *problem) topics() int        { return len(pr.base) - 1 }
+func (pr *problem) partitions() int    { return int(pr.base[len(pr.base)-1]) }
+func (pr *problem) size(t int32) int32 { return pr.base[t+1] - pr.base[t] }
+
+// topicAt is the topic of partition p, which is not in a topic before t.
+func (pr *problem) topicAt(p, t int32) int32 {
+	for step := int32(1); p >= pr.base[t+1]; {
+		if next := t + step; next < int32(pr.topics()) && p >= pr.base[next] {
+			t, step = next, 2*step
+			continue
+		}
+		t++
+		step = 1
+	}
+	return t
+}
+
+// ints is one allocation from which arrays are cut.
+type ints []int32
+
+func (a *ints) cut(n int) []int32 {
+	s := (*a)[:n:n]
+	*a = (*a)[n:]
+	return s
+}
 
 // names finds a topic's number. Linear probing over a power of two: one allocation, and a hit costs a hash and a comparison that ends
 // at once when both strings share their bytes. The seed differs from process to process (names come from strangers); it decides where
 // entries lie, never what is found.
 type names struct {
 	slots []int32 // topic+1; 0 = free
-	name  func(int32) string
 }
 
 var nameSeed = maphash.MakeSeed()
@@ -50,7 +72,7 @@ func newNames(n int, name func(int32) string) names {
 	for size < 2*n {
 		size *= 2
 	}
-	t := names{make([]int32, size), name}
+	t := names{make([]int32, size)}
 	for i := range int32(n) {
 		h := maphash.String(nameSeed, name(i)) & uint64(size-1)
 		for t.slots[h] != 0 {
@@ -61,26 +83,6 @@ func newNames(n int, name func(int32) string) names {
 	return t
 }
 
-func (t *names) find(s string) int32 {
-	mask := uint64(len(t.slots) - 1)
-	for h := maphash.String(nameSeed, s) & mask; ; h = (h + 1) & mask {
-		i := t.slots[h] - 1
-		if i < 0 || t.name(i) == s {
-			return i
-		}
-	}
-}
-
-func (t *names) findBytes(s []byte) int32 {
-	mask := uint64(len(t.slots) - 1)
-	for h := maphash.Bytes(nameSeed, s) & mask; ; h = (h + 1) & mask {
-		i := t.slots[h] - 1
-		if i < 0 || t.name(i) == string(s) {
-			return i
-		}
-	}
-}
-
 // classic is a problem together with the way back to the caller's members and topics.
 type classic struct {
 	problem
@@ -88,35 +90,79 @@ type classic struct {
 	known   []Topic
 	members []int32 // member number -> index in input
 	topic   []int32 // topic number -> index in known
-	names   names
+	names   names   // made when guessing fails for the first time
 }
 
-// number builds everything but owners and racks. order gives the members' numbers.
-func number(members []Member, topics []Topic, order func([]Member) []int32) (*classic, error) {
-	if len(members) > MaxPartitions || len(topics) > MaxPartitions {
-		return nil, ErrTooLarge
+func (c *classic) name(t int32) string { return c.known[c.topic[t]].Name }
+
+// guess is find for lists in which nearly always one of a few topics comes next: hint, or one of the two after it.
+func (c *classic) guess(name string, hint int32) int32 {
+	for h := max(hint, 0); h < hint+3 && int(h) < len(c.topic); h++ {
+		if c.name(h) == name {
+			return h
+		}
 	}
-	c := &classic{input: members, known: topics, members: order(members)}
-	c.topic = orderNames(len(topics), func(i int) string { return topics[i].Name })
-	c.topic = slices.CompactFunc(c.topic, func(a, b int32) bool { return topics[a].Name == topics[b].Name })
-	c.base = make([]int32, len(c.topic)+1)
+	return c.find(name)
+}
+
+// find is a topic's number, or none.
+func (c *classic) find(s string) int32 {
+	c.index()
+	mask := uint64(len(c.names.slots) - 1)
+	for h := maphash.String(nameSeed, s) & mask; ; h = (h + 1) & mask {
+		i := c.names.slots[h] - 1
+		if i < 0 || c.name(i) == s {
+			return i
+		}
+	}
+}
+
+func (c *classic) findBytes(s []byte) int32 {
+	c.index()
+	mask := uint64(len(c.names.slots) - 1)
+	for h := maphash.Bytes(nameSeed, s) & mask; ; h = (h + 1) & mask {
+		i := c.names.slots[h] - 1
+		if i < 0 || c.name(i) == string(s) {
+			return i
+		}
+	}
+}
+
+func (c *classic) index() {
+	if c.names.slots == nil {
+		c.names = newNames(len(c.topic), c.name)
+	}
+}
+
+// number fills c but for owners and racks. order gives the members' numbers.
+func (c *classic) number(members []Member, topics []Topic, order func([]int32, []Member) []int32) error {
+	if len(members) > MaxPartitions || len(topics) > MaxPartitions {
+		return ErrTooLarge
+	}
+	space := make(ints, 2*len(members)+3*len(topics)+1)
+	c.input, c.known = members, topics
+	c.members = order(space.cut(len(members)), members)
+	c.topic = space.cut(len(topics))
+	if !orderNames(c.topic, func(i int) string { return topics[i].Name }) {
+		c.topic = slices.CompactFunc(c.topic, func(a, b int32) bool { return topics[a].Name == topics[b].Name })
+	}
+	c.base = space.cut(len(c.topic) + 1)
 	total := int64(0)
 	for t, i := range c.topic {
 		total += int64(max(topics[i].Partitions, 0))
 		if total > MaxPartitions {
-			return nil, ErrTooLarge
+			return ErrTooLarge
 		}
 		c.base[t+1] = int32(total)
 	}
-	c.names = newNames(len(c.topic), func(t int32) string { return topics[c.topic[t]].Name })
-	c.classify()
-	return c, nil
+	c.class = space.cut(len(c.members))
+	c.classify(space.cut(len(c.topic)))
+	return nil
 }
 
 // classify gives members with the same set of topics one class. Lists that share their memory, or hold the same strings in the same
-// order as the member before, are recognized without looking anything up.
-func (c *classic) classify() {
-	c.class = make([]int32, len(c.members))
+// order as the member before, are recognized without looking anything up. first is room for one list.
+func (c *classic) classify(first []int32) {
 	var sets classSet
 	type list struct{ len, class int }
 	var seen map[*string]list // first string of a list met before; made when a second list turns up
@@ -134,11 +180,17 @@ func (c *classic) classify() {
 				continue
 			}
 		}
-		ids := make([]int32, 0, len(topics))
+		ids := first[:0]
+		if m > 0 {
+			ids = make([]int32, 0, len(topics))
+		}
+		last := none
 		for _, name := range topics {
-			if t := c.names.find(name); t >= 0 && c.base[t] < c.base[t+1] {
+			t := c.guess(name, last+1)
+			if t >= 0 && c.base[t] < c.base[t+1] {
 				ids = append(ids, t)
 			}
+			last = t
 		}
 		c.class[m] = sets.add(ids)
 		if len(topics) > 0 && len(c.members) > 1 {
@@ -166,10 +218,11 @@ func sameList(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// classSet numbers sets of integers.
+// classSet numbers sets of integers, in the order in which they are added.
 type classSet struct {
 	lists  [][]int32
-	byHash map[uint64][]int32
+	hashes []uint64
+	slots  []int32 // hash table: set+1; 0 = free. Made when a second set turns up.
 }
 
 // add returns the number of the set that ids holds, in any order and with repeats. It keeps ids.
@@ -182,19 +235,34 @@ func (s *classSet) add(ids []int32) int32 {
 		s.lists = append(make([][]int32, 0, 1), ids)
 		return 0
 	}
-	if s.byHash == nil {
-		s.byHash = map[uint64][]int32{hashInts(s.lists[0]): {0}}
+	if s.slots == nil {
+		s.hashes = append(s.hashes, hashInts(s.lists[0]))
+	}
+	if 2*len(s.lists) >= len(s.slots) {
+		s.slots = make([]int32, max(16, 4*len(s.slots)))
+		for k, h := range s.hashes {
+			s.slots[s.free(h)] = int32(k) + 1
+		}
 	}
 	h := hashInts(ids)
-	for _, k := range s.byHash[h] {
-		if slices.Equal(s.lists[k], ids) {
+	mask := uint64(len(s.slots) - 1)
+	at := h & mask
+	for ; s.slots[at] != 0; at = (at + 1) & mask {
+		if k := s.slots[at] - 1; s.hashes[k] == h && slices.Equal(s.lists[k], ids) {
 			return k
 		}
 	}
-	k := int32(len(s.lists))
-	s.lists = append(s.lists, ids)
-	s.byHash[h] = append(s.byHash[h], k)
-	return k
+	s.lists, s.hashes = append(s.lists, ids), append(s.hashes, h)
+	s.slots[at] = int32(len(s.lists))
+	return int32(len(s.lists)) - 1
+}
+
+func (s *classSet) free(h uint64) uint64 {
+	mask := uint64(len(s.slots) - 1)
+	for h &= mask; s.slots[h] != 0; {
+		h = (h + 1) & mask
+	}
+	return h
 }
 
 func hashInts(v []int32) uint64 {
@@ -206,118 +274,18 @@ func hashInts(v []int32) uint64 {
 	return h
 }
 
-// claims collects who says to own what, and settles contradictions: an index beyond the topic and an unknown topic are dropped; of
-// several claimants the newest generation counts; two of that generation make the partition nobody's.
-type claims struct {
-	pr      *problem
-	best    []int32 // partition -> newest generation that claims it; nil while all claims share one
-	uniform int32
-	any     bool
-	// generationOf reads a member's generation again; set by who reads the claims.
-	generationOf func(*Subscription) int32
-	disputed     []int32 // pairs partition, member: every claim that does not end up in owner
-}
-
-func (pr *problem) newClaims() claims { return claims{pr: pr} }
-
-// generation must be called before a member's claims: it says which generation they come from.
-func (cl *claims) generation(g int32) {
-	if !cl.any {
-		cl.any, cl.uniform = true, g
-		cl.pr.owner = filled(cl.pr.partitions(), none)
-		return
-	}
-	if g == cl.uniform || cl.best != nil {
-		return
-	}
-	cl.best = make([]int32, len(cl.pr.owner))
-	for p := range cl.best {
-		cl.best[p] = cl.uniform
-	}
-}
-
-func (cl *claims) claim(m, t, partition, generation int32) {
-	pr := cl.pr
-	if t < 0 || partition < 0 || partition >= pr.base[t+1]-pr.base[t] {
-		return
-	}
-	p := pr.base[t] + partition
-	if pr.owner[p] == none && cl.best == nil {
-		pr.owner[p] = m
-		return
-	}
-	cl.weigh(m, p, generation)
-}
-
-// weigh is a claim that meets others, or generations that differ.
-func (cl *claims) weigh(m, p, generation int32) {
-	pr := cl.pr
-	switch was := pr.owner[p]; {
-	case was == none:
-		pr.owner[p], cl.best[p] = m, generation
-	case was == m:
-	default:
-		cl.disputed = append(cl.disputed, p, m)
-		switch {
-		case cl.best == nil || generation == cl.best[p]:
-			if was >= 0 {
-				cl.disputed = append(cl.disputed, p, was)
-			}
-			pr.owner[p] = contested
-		case generation > cl.best[p]:
-			if was >= 0 {
-				cl.disputed = append(cl.disputed, p, was)
-			}
-			pr.owner[p], cl.best[p] = m, generation
-		}
-	}
-}
-
-// settle turns claims into owners: contested partitions and those of topics the owner no longer reads become nobody's.
-func (cl *claims) settle() {
-	pr := cl.pr
-	if pr.owner == nil {
-		return
-	}
-	bits := newTopicBits(pr)
-	for t := range pr.topics() {
-		if len(pr.classTopics) == 1 && len(cl.disputed) == 0 && bits.has(0, int32(t)) {
-			for _, m := range pr.owner[pr.base[t]:pr.base[t+1]] {
-				if m >= 0 {
-					pr.owned++
-				}
-			}
-			continue
-		}
-		for p := pr.base[t]; p < pr.base[t+1]; p++ {
-			m := pr.owner[p]
-			if m == none {
-				continue
-			}
-			if m == contested {
-				pr.owner[p] = none
-				continue
-			}
-			if !bits.has(pr.class[m], int32(t)) {
-				cl.disputed = append(cl.disputed, p, m)
-				pr.owner[p] = none
-				continue
-			}
-			pr.owned++
-		}
-	}
-}
-
 // topicBits answers "does this class read this topic": a bit each when that is small, a search otherwise.
 type topicBits struct {
 	pr    *problem
 	words int
+	all   bool // there is one class, and it reads everything
 	bits  []uint64
 }
 
 func newTopicBits(pr *problem) topicBits {
 	b := topicBits{pr: pr, words: (pr.topics() + 63) / 64}
-	if len(pr.classTopics)*b.words > 1<<22 {
+	b.all = len(pr.classTopics) == 1 && len(pr.classTopics[0]) == pr.topics()
+	if b.all || len(pr.classTopics)*b.words > 1<<22 {
 		return b
 	}
 	b.bits = make([]uint64, len(pr.classTopics)*b.words)
@@ -331,51 +299,12 @@ func newTopicBits(pr *problem) topicBits {
 }
 
 func (b *topicBits) has(class, t int32) bool {
+	if b.all {
+		return true
+	}
 	if b.bits == nil {
 		_, ok := slices.BinarySearch(b.pr.classTopics[class], t)
 		return ok
 	}
 	return b.bits[int(class)*b.words+int(t/64)]&(1<<(t%64)) != 0
-}
-
-// claimOwned reads what members say they own in their subscriptions (cooperative-sticky).
-func (c *classic) claimOwned() claims {
-	cl := c.newClaims()
-	cl.generationOf = cooperativeGeneration
-	for m, i := range c.members {
-		s := &c.input[i].Subscription
-		if len(s.Owned) == 0 {
-			continue
-		}
-		gen := cooperativeGeneration(s)
-		cl.generation(gen)
-		for j := range s.Owned {
-			t := c.names.find(s.Owned[j].Topic)
-			for _, partition := range s.Owned[j].Partitions {
-				cl.claim(int32(m), t, partition, gen)
-			}
-		}
-	}
-	return cl
-}
-
-// claimUserData reads what members remember in sticky user data.
-func (c *classic) claimUserData() claims {
-	cl := c.newClaims()
-	cl.generationOf = func(s *Subscription) int32 {
-		_, gen := DecodeStickyUserData(s.UserData)
-		return gen
-	}
-	for m, i := range c.members {
-		var gen int32
-		eachSticky(c.input[i].UserData,
-			func(g int32) { gen = g; cl.generation(g) },
-			func(topic, raw []byte) {
-				t := c.names.findBytes(topic)
-				for ; len(raw) >= 4; raw = raw[4:] {
-					cl.claim(int32(m), t, int32(binary.BigEndian.Uint32(raw)), gen)
-				}
-			})
-	}
-	return cl
 }

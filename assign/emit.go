@@ -1,17 +1,28 @@
 package assign
 
+import "slices"
+
+// output writes plans as lists of E, which names a topic by its name or by its id. All lists of one kind share one array; their
+// capacities end where they do, so that appending to one never writes into the next.
+type output[E any] struct {
+	*problem
+	entry func(t int32, partitions []int32) E
+	// set says what member m gets. It is called at most once for each member, and not for members who get nothing.
+	set func(m int32, list []E)
+}
+
 // share is where a member's part of the output starts, and then how far it is filled.
 type share struct{ parts, entries, last int32 }
 
-// lay counts what each member gets and gives it a stretch of one list of partitions and of one list of entries (a topic and its
-// partitions). It answers where the stretches start, and how long both lists are.
-func (pr *problem) lay(plan []int32) (shares []share, parts, entries int32) {
-	shares = make([]share, pr.members()+1)
+// write lists any plan (partition -> member or none): it counts what each member gets, gives it a stretch of the arrays, and fills those.
+// A member's topics and partitions ascend, because the plan is walked in that order.
+func (o *output[E]) write(plan []int32) {
+	shares := make([]share, o.members())
 	for m := range shares {
 		shares[m].last = none
 	}
-	for t := range int32(pr.topics()) {
-		for _, m := range plan[pr.base[t]:pr.base[t+1]] {
+	for t := range int32(o.topics()) {
+		for _, m := range plan[o.base[t]:o.base[t+1]] {
 			if m < 0 {
 				continue
 			}
@@ -23,21 +34,19 @@ func (pr *problem) lay(plan []int32) (shares []share, parts, entries int32) {
 			}
 		}
 	}
+	parts, entries := int32(0), int32(0)
 	for m := range shares {
 		s := &shares[m]
 		parts, s.parts = parts+s.parts, parts
 		entries, s.entries = entries+s.entries, entries
 		s.last = none
 	}
-	return shares, parts, entries
-}
-
-// spread writes partition indexes into flat, member by member, and for each entry its topic and where in flat it begins. A member's
-// topics and partitions ascend, because the plan is walked in that order.
-func (pr *problem) spread(plan []int32, shares []share, flat, topic, begin []int32) {
-	for t := range int32(pr.topics()) {
-		base := pr.base[t]
-		for p, m := range plan[base:pr.base[t+1]] {
+	flat := make([]int32, parts)
+	index := make(ints, 2*entries+1)
+	topic, begin := index.cut(int(entries)), index.cut(int(entries)+1)
+	for t := range int32(o.topics()) {
+		base := o.base[t]
+		for p, m := range plan[base:o.base[t+1]] {
 			if m < 0 {
 				continue
 			}
@@ -51,29 +60,203 @@ func (pr *problem) spread(plan []int32, shares []share, flat, topic, begin []int
 			s.parts++
 		}
 	}
-	begin[len(topic)] = int32(len(flat))
-}
-
-// emit turns a plan (partition -> member number or none) into one Assignment per input member. All lists of one kind share one array;
-// their capacities end where they do, so that appending to one never writes into the next.
-func (c *classic) emit(plan []int32) []Assignment {
-	shares, parts, entries := c.lay(plan)
-	flat := make([]int32, parts)
-	index := make([]int32, 2*entries+1)
-	topic, begin := index[:entries], index[entries:]
-	c.spread(plan, shares, flat, topic, begin)
-	tps := make([]TopicPartitions, entries)
+	begin[entries] = parts
+	list := make([]E, entries)
 	for e, t := range topic {
-		tps[e] = TopicPartitions{c.known[c.topic[t]].Name, flat[begin[e]:begin[e+1]:begin[e+1]]}
+		list[e] = o.entry(t, flat[begin[e]:begin[e+1]:begin[e+1]])
 	}
-	out := make([]Assignment, len(c.input))
 	from := int32(0)
-	for m, i := range c.members {
-		// spread left every member's stretch at its end.
+	for m := range shares {
+		// Every member's stretch has been filled to its end.
 		if to := shares[m].entries; to > from {
-			out[i].Partitions = tps[from:to:to]
+			o.set(int32(m), list[from:to:to])
 			from = to
 		}
 	}
-	return out
+}
+
+// deal is the plan for even components in which nobody owns anything, and writes it at once, member by member: of the topics laid end to
+// end, the first of k members gets the partitions 0, k, 2k and so on, the second 1, k+1, 2k+1.
+func (o *output[E]) deal(parts []component) {
+	total, entries, rounds, width := 0, 0, 0, 0
+	for i := range parts {
+		c := &parts[i]
+		k, n := len(c.members), 0
+		for _, t := range c.topics {
+			size := int(o.size(t))
+			n += size
+			entries += min(size, k)
+		}
+		total += n
+		rounds, width = max(rounds, (n+k-1)/k), max(width, len(c.topics))
+	}
+	scratch := make(ints, rounds+width+1)
+	where, begin := scratch.cut(rounds), scratch.cut(width+1)
+	flat, list := make([]int32, total), make([]E, entries)
+	f, e := 0, 0
+	for i := range parts {
+		c := &parts[i]
+		k := int32(len(c.members))
+		for x, t := range c.topics {
+			begin[x+1] = begin[x] + o.size(t)
+		}
+		n := begin[len(c.topics)]
+		// where[j] is the topic of the member's partition in round j. For the next member it is the same or a later one.
+		clear(where)
+		for j, x, at := 0, int32(0), int32(0); at < n; j, at = j+1, at+k {
+			for at >= begin[x+1] {
+				x++
+			}
+			where[j] = x
+		}
+		for i, m := range c.members {
+			first, open, last := e, f, none
+			for j, at := 0, int32(i); at < n; j, at = j+1, at+k {
+				x := where[j]
+				for at >= begin[x+1] {
+					x++
+				}
+				where[j] = x
+				if x != last {
+					if last != none {
+						list[e] = o.entry(c.topics[last], flat[open:f:f])
+						e++
+					}
+					open, last = f, x
+				}
+				flat[f] = at - begin[x]
+				f++
+			}
+			if last != none {
+				list[e] = o.entry(c.topics[last], flat[open:f:f])
+				e++
+				o.set(m, list[first:e:e])
+			}
+		}
+	}
+}
+
+// fresh says that deal knows the plan.
+func (pr *problem) fresh(parts []component) bool {
+	return pr.owned == 0 && !slices.ContainsFunc(parts, func(c component) bool { return !c.even })
+}
+
+// edit writes a plan as changes to what members said to hold. Who loses and gets nothing has its own list returned; of the others, the
+// entries that do not change are copied, and their partitions shared.
+//
+// held is the topics of a member's list, old the list itself, partitions those of one entry.
+func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, partitions func(*E) []int32) {
+	members := o.members()
+	ends := make([]int32, members+1) // where a member's edits end in edits, and before it is filled, where they begin
+	entries, gains := 0, 0
+	for _, c := range changes {
+		if c.from >= 0 {
+			ends[c.from+1]++
+		}
+		if c.to >= 0 {
+			ends[c.to+1]++
+			gains++
+		}
+	}
+	for m := range int32(members) {
+		if ends[m+1] > 0 {
+			entries += len(cl.listOf(m))
+		}
+		ends[m+1] += ends[m]
+	}
+	edits := make([]edit, ends[members])
+	for _, c := range changes {
+		if c.from >= 0 {
+			edits[ends[c.from]] = edit{c.p, false}
+			ends[c.from]++
+		}
+		if c.to >= 0 {
+			edits[ends[c.to]] = edit{c.p, true}
+			ends[c.to]++
+		}
+	}
+	list, flat := make([]E, 0, entries+gains), make([]int32, 0, gains)
+	for m := range int32(members) {
+		had := old(m)
+		first := int32(0)
+		if m > 0 {
+			first = ends[m-1]
+		}
+		todo := edits[first:ends[m]]
+		if len(todo) == 0 {
+			if len(had) > 0 {
+				o.set(m, had)
+			}
+			continue
+		}
+		if !slices.IsSortedFunc(todo, byPartition) {
+			slices.SortFunc(todo, byPartition)
+		}
+		topics, from, t := cl.listOf(m), len(list), int32(0)
+		for len(todo) > 0 {
+			t = o.topicAt(todo[0].p, t)
+			n := 1
+			for n < len(todo) && todo[n].p < o.base[t+1] {
+				n++
+			}
+			same := 0
+			for same < len(topics) && topics[same] < t {
+				same++
+			}
+			list = append(list, had[:same]...)
+			had, topics = had[same:], topics[same:]
+			var now []int32
+			if len(topics) > 0 && topics[0] == t {
+				now = partitions(&had[0])
+				had, topics = had[1:], topics[1:]
+			}
+			if now, flat = merge(flat, now, todo[:n], o.base[t]); len(now) > 0 {
+				list = append(list, o.entry(t, now))
+			}
+			todo = todo[n:]
+		}
+		list = append(list, had...)
+		if to := len(list); to > from {
+			o.set(m, list[from:to:to])
+		}
+	}
+}
+
+// edit is a partition that a member gets or loses.
+type edit struct {
+	p    int32
+	gets bool
+}
+
+func byPartition(a, b edit) int { return int(a.p - b.p) }
+
+// merge is what edits make of the partitions of one topic, which begins at base: a part of had where that will do, else a new list at the
+// end of flat.
+func merge(flat, had []int32, edits []edit, base int32) (now, grown []int32) {
+	if n := len(had) - 1; len(edits) == 1 && !edits[0].gets {
+		switch edits[0].p - base {
+		case had[n]:
+			return had[:n:n], flat
+		case had[0]:
+			return had[1:], flat
+		}
+	}
+	from := len(flat)
+	for _, e := range edits {
+		p := e.p - base
+		k := 0
+		for k < len(had) && had[k] < p {
+			k++
+		}
+		flat = append(flat, had[:k]...)
+		had = had[k:]
+		if e.gets {
+			flat = append(flat, p)
+		} else {
+			had = had[1:]
+		}
+	}
+	flat = append(flat, had...)
+	to := len(flat)
+	return flat[from:to:to], flat
 }

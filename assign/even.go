@@ -15,111 +15,142 @@ import "slices"
 //	keep      C1={0,1}    C2={3,4}  C3={}          2 is released: the highest partition first
 //	hand out  C1={0,1}    C2={3,4}  C3={2,5}
 //
-// It reads pr.owner and fills plan for the partitions of topics.
+// It turns owners into the plan, in place, for the partitions of topics.
 func (s *solver) even(members, topics []int32) {
-	pr, plan, load, excess := s.problem, s.plan, s.load, s.excess
-	if len(members) == 0 {
-		return
-	}
-	total := int32(0)
+	pr, plan, load := s.problem, s.plan, s.load
+	total, held := int32(0), int32(0)
 	for _, t := range topics {
-		total += pr.base[t+1] - pr.base[t]
+		total += pr.size(t)
+	}
+	for _, i := range members {
+		held += load[i]
 	}
 	m := int32(len(members))
 	q, r := total/m, total%m
-	if pr.owned > 0 {
-		for _, t := range topics {
-			for p := pr.base[t]; p < pr.base[t+1]; p++ {
-				plan[p] = pr.owner[p]
-				if plan[p] >= 0 {
-					load[plan[p]]++
-				}
-			}
-		}
-	}
+	space := make(ints, 2*m)
+	d := dealer{load: load, q: q, short: space.cut(int(m))[:0], exact: space.cut(int(m))[:0]}
+	d.more = r
 	release := int32(0)
-	lists := make([]int32, 0, 2*m)
-	short := lists[:0:m]        // members below q, who are served first
-	exact := lists[m : m : 2*m] // members at q, who may still get one more
-	more := r                   // how many may still hold q+1
 	for _, i := range members {
 		keep := load[i]
 		switch {
-		case load[i] < q:
-			short = append(short, i)
-		case load[i] > q && more > 0:
+		case keep < q:
+			d.short = append(d.short, i)
+		case keep > q && d.more > 0:
 			keep = q + 1
-			more--
+			d.more--
 		default:
 			keep = q
-			exact = append(exact, i)
+			d.exact = append(d.exact, i)
 		}
 		if load[i] > keep {
-			excess[i] = load[i] - keep
-			release += excess[i]
+			s.excess[i] = load[i] - keep
+			release += s.excess[i]
 		}
 	}
-	if more == 0 {
-		exact = exact[:0]
+	if d.more == 0 {
+		d.exact = d.exact[:0]
 	}
-	if release > 0 {
-		pr.descending(topics, func(p int32) bool {
-			if i := plan[p]; i >= 0 && excess[i] > 0 {
-				excess[i]--
-				load[i]--
-				plan[p] = none
-				release--
-			}
-			return release > 0
-		})
+	free := total - held + release
+	if free == 0 {
+		return
 	}
-	next, left, taken := 0, 0, 0 // next in short; short[:left] goes on in the next round; next in exact
-	for _, t := range topics {
-		for p := pr.base[t]; p < pr.base[t+1]; p++ {
-			if plan[p] != none {
-				continue
-			}
-			if next == len(short) {
-				short, next, left = short[:left], 0, 0
-			}
-			if len(short) == 0 {
-				plan[p] = exact[taken]
-				taken++
-				continue
-			}
-			i := short[next]
-			next++
-			plan[p] = i
-			if load[i]++; load[i] < q {
-				short[left] = i
-				left++
-			} else if more > 0 {
-				exact = append(exact, i)
+	if s.record {
+		s.changes = slices.Grow(s.changes, int(free))
+	}
+	if free > release {
+		if release > 0 {
+			s.release(topics, release, nil)
+		}
+		for _, t := range topics {
+			for p := pr.base[t]; p < pr.base[t+1]; p++ {
+				if plan[p] < 0 {
+					s.give(p, d.next())
+				}
 			}
 		}
+		return
 	}
+	// Nothing but what is released has to be handed out.
+	list := s.release(topics, release, make([]int32, 0, release))
+	slices.Sort(list)
+	for _, p := range list {
+		s.give(p, d.next())
+	}
+}
+
+// release takes from members what they have in excess, count partitions in all, and adds them to list where there is one.
+func (s *solver) release(topics []int32, count int32, list []int32) []int32 {
+	s.descending(topics, func(p int32) bool {
+		if i := s.plan[p]; i >= 0 && s.excess[i] > 0 {
+			s.excess[i]--
+			s.load[i]--
+			s.plan[p] = released(i)
+			if list != nil {
+				list = append(list, p)
+			}
+			count--
+		}
+		return count > 0
+	})
+	return list
+}
+
+// dealer says who gets the next partition: members below q in turn, then those at q, each of whom may get one more.
+type dealer struct {
+	load  []int32
+	q     int32
+	more  int32 // how many may still get to q+1
+	short []int32
+	exact []int32
+	turn  int // who is next in short
+	stay  int // short[:stay] are still short in the next round
+	taken int // who is next in exact
+}
+
+func (d *dealer) next() int32 {
+	if d.turn == len(d.short) {
+		d.short, d.turn, d.stay = d.short[:d.stay], 0, 0
+	}
+	if len(d.short) == 0 {
+		d.taken++
+		return d.exact[d.taken-1]
+	}
+	i := d.short[d.turn]
+	d.turn++
+	if d.load[i]++; d.load[i] < d.q {
+		d.short[d.stay] = i
+		d.stay++
+	} else if d.more > 0 {
+		d.exact = append(d.exact, i)
+	}
+	return i
 }
 
 // descending visits the partitions of topics by falling partition index, then falling topic: what a member gives up is then spread over
 // its topics. It stops when visit answers false. Topics of uneven size cost nothing extra: a topic joins when its highest index is due.
 func (pr *problem) descending(topics []int32, visit func(p int32) bool) {
-	size := func(t int32) int32 { return pr.base[t+1] - pr.base[t] }
-	lists := make([]int32, 2*len(topics))
-	waiting := lists[:len(topics)]
-	copy(waiting, topics)
-	slices.SortFunc(waiting, func(a, b int32) int {
-		if size(a) != size(b) {
-			return int(size(b) - size(a))
-		}
-		return int(b - a)
-	})
-	if len(waiting) == 0 {
+	if len(topics) == 0 {
 		return
 	}
+	lists := make([]int32, 2*len(topics))
+	waiting := lists[:len(topics)]
+	for i, t := range topics {
+		waiting[len(topics)-1-i] = t
+	}
+	bySize := func(a, b int32) int {
+		if pr.size(a) != pr.size(b) {
+			return int(pr.size(b) - pr.size(a))
+		}
+		return int(b - a)
+	}
+	if !slices.IsSortedFunc(waiting, bySize) {
+		slices.SortFunc(waiting, bySize)
+	}
 	active := lists[len(topics):len(topics)]
-	for k := size(waiting[0]) - 1; k >= 0; k-- {
+	for k := pr.size(waiting[0]) - 1; k >= 0; k-- {
 		old := len(active)
-		for len(waiting) > 0 && size(waiting[0]) > k {
+		for len(waiting) > 0 && pr.size(waiting[0]) > k {
 			active = append(active, waiting[0])
 			waiting = waiting[1:]
 		}

@@ -12,13 +12,12 @@ package assign
 type network struct {
 	nm, np  int32
 	members []int32 // local member -> member of the problem
-	pool    []int32 // local pool -> pool of the problem
 	start   []int32 // pool -> where its readers begin
 	readers []int32 // local members, pool by pool, ascending
 	size    []int32 // pool -> its partitions
 	supply  []int32 // pool -> how many of them are owned by nobody
 	racks   *racks
-	sets    []int32
+	sets    []int32 // pool -> its set of racks
 
 	entries  []entry
 	byMember []int32 // member -> its newest entry
@@ -76,7 +75,7 @@ func (n *network) misses(m, c int32) bool {
 		return false
 	}
 	rack := n.racks.member[n.members[m]]
-	return rack != none && !n.racks.has(n.sets[n.pool[c]], rack)
+	return rack != none && !n.racks.has(n.sets[c], rack)
 }
 
 // rackPrice is what it costs that a member holds a partition of a pool.

@@ -11,7 +11,8 @@ import "slices"
 func (c *classic) javaSticky(cl *claims) []int32 {
 	if c.equalSubscriptions() {
 		if c.racks == nil {
-			return c.solve()
+			plan, _ := c.solve(c.components(), false)
+			return plan
 		}
 		return c.javaConstrained()
 	}

@@ -2,6 +2,7 @@ package assign
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -19,15 +20,28 @@ func rankByte(b byte) byte {
 	}
 }
 
-// compareNames orders as Java's String.compareTo.
+// compareNames orders as Java's String.compareTo. Eight bytes are looked at together: ids of one group differ late.
 func compareNames(a, b string) int {
-	n := min(len(a), len(b))
-	for i := 0; i < n; i++ {
+	n, i := min(len(a), len(b)), 0
+	for ; i+8 <= n; i += 8 {
+		if d := word(a[i:]) ^ word(b[i:]); d != 0 {
+			i += bits.TrailingZeros64(d) / 8
+			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
+		}
+	}
+	for ; i < n; i++ {
 		if a[i] != b[i] {
 			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
 		}
 	}
 	return cmp.Compare(len(a), len(b))
+}
+
+// word is the first eight bytes of s, the first one lowest.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // sortKey is a name's place in a sort: eight bytes to compare first, and where it came from.
@@ -36,18 +50,26 @@ type sortKey struct {
 	index  int32
 }
 
-// orderNames returns the indexes 0..n-1 ordered by name(i), equal names in index order. Names that ascend already cost one pass. Others
-// are compared by the eight bytes after the prefix common to all ("consumer-orders-" says nothing), which is what makes sorting ten
-// thousand ids cheap.
-func orderNames(n int, name func(int) string) []int32 {
-	order := make([]int32, n)
-	ascending := true
+// orderNames fills order with the indexes 0 to len(order)-1, ordered by name(i), equal names in index order, and answers true when it
+// knows that all names differ. Names that ascend already cost one pass. Others are compared by the eight bytes after the prefix common to
+// all ("consumer-orders-" says nothing), which is what makes sorting ten thousand ids cheap.
+func orderNames(order []int32, name func(int) string) (distinct bool) {
+	n := len(order)
+	ascending, distinct, before := true, true, ""
 	for i := range order {
 		order[i] = int32(i)
-		ascending = ascending && (i == 0 || compareNames(name(i-1), name(i)) <= 0)
+		if !ascending {
+			continue
+		}
+		s := name(i)
+		if i > 0 {
+			c := compareNames(before, s)
+			ascending, distinct = c <= 0, distinct && c < 0
+		}
+		before = s
 	}
 	if ascending {
-		return order
+		return distinct
 	}
 	first := name(0)
 	common := len(first)
@@ -84,13 +106,15 @@ func orderNames(n int, name func(int) string) []int32 {
 	for i, k := range keys {
 		order[i] = k.index
 	}
-	return order
+	return false
 }
 
 // orderIDs orders members by id and drops ids seen before: the coordinator never sends an id twice, and if it did, handing out two
 // plans under one id would lose one of them.
-func orderIDs(members []Member) []int32 {
-	order := orderNames(len(members), func(i int) string { return members[i].ID })
+func orderIDs(order []int32, members []Member) []int32 {
+	if orderNames(order, func(i int) string { return members[i].ID }) {
+		return order
+	}
 	kept := order[:0]
 	for i, m := range order {
 		if i > 0 && members[m].ID == members[kept[len(kept)-1]].ID {
@@ -102,8 +126,15 @@ func orderIDs(members []Member) []int32 {
 }
 
 // orderStatic orders as Range and RoundRobin do: static members first, by instance id, then the rest by member id.
-func orderStatic(members []Member) []int32 {
-	order := orderIDs(members)
+func orderStatic(order []int32, members []Member) []int32 {
+	order = orderIDs(order, members)
+	static := false
+	for i := range members {
+		static = static || members[i].InstanceID != ""
+	}
+	if !static {
+		return order
+	}
 	slices.SortStableFunc(order, func(a, b int32) int {
 		x, y := members[a].InstanceID, members[b].InstanceID
 		switch {

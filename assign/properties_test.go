@@ -337,7 +337,8 @@ func TestNamesAreOrderedAsJavaOrdersThem(t *testing.T) {
 			list[i] = prefix + list[i]
 		}
 		rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		order := orderNames(len(list), func(i int) string { return list[i] })
+		order := make([]int32, len(list))
+		orderNames(order, func(i int) string { return list[i] })
 		for k := 1; k < len(order); k++ {
 			c := compareNames(list[order[k-1]], list[order[k]])
 			if c > 0 || c == 0 && order[k-1] > order[k] {

@@ -25,8 +25,8 @@ func (Range) Subscribe(topics []string, _ []TopicPartitions, generation int32, r
 
 // Assign returns the plan.
 func (Range) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	c, err := number(members, topics, orderStatic)
-	if err != nil {
+	var c classic
+	if err := c.number(members, topics, orderStatic); err != nil {
 		return nil, err
 	}
 	r := ranger{problem: &c.problem, plan: filled(c.partitions(), none)}
@@ -35,7 +35,10 @@ func (Range) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 		func(m int) string { return c.input[c.members[m]].Rack },
 		func(t int) [][]string { return c.known[c.topic[t]].Racks })
 	r.assign(&names)
-	return c.emit(r.plan), nil
+	out := make([]Assignment, len(members))
+	o := c.output(out)
+	o.write(r.plan)
+	return out, nil
 }
 
 type ranger struct {
@@ -48,7 +51,7 @@ func (r *ranger) assign(names *rackNames) {
 	readers := r.readers()
 	if r.racks == nil {
 		for t := range r.topics() {
-			newRanges(r.size(t), readers.of(t)).fill(r.plan[r.base[t]:r.base[t+1]])
+			newRanges(r.size(int32(t)), readers.of(t)).fill(r.plan[r.base[t]:r.base[t+1]])
 		}
 		return
 	}
@@ -65,7 +68,7 @@ func (r *ranger) assign(names *rackNames) {
 	var memberRacks []int32
 	for t := range r.topics() {
 		row := readers.of(t)
-		if len(row) == 0 || r.size(t) == 0 {
+		if len(row) == 0 || r.size(int32(t)) == 0 {
 			continue
 		}
 		sets, memberRacks = sets[:0], memberRacks[:0]
@@ -79,7 +82,7 @@ func (r *ranger) assign(names *rackNames) {
 		}
 		need[t] = racksMatter(sets, memberRacks)
 		matters = matters || need[t]
-		k := key{string(bytesOf(readers.class[t])), r.size(t)}
+		k := key{string(bytesOf(readers.class[t])), r.size(int32(t))}
 		if together[k] == nil {
 			order = append(order, k)
 		}
@@ -104,8 +107,6 @@ func (r *ranger) assign(names *rackNames) {
 		}
 	}
 }
-
-func (r *ranger) size(t int) int32 { return r.base[t+1] - r.base[t] }
 
 // matchTogether gives partition p of all the topics to the first reader that has room and a matching rack for each of them. Readers wait
 // in one queue per rack, so that nobody is asked twice.

@@ -21,9 +21,15 @@ func (RoundRobin) Subscribe(topics []string, _ []TopicPartitions, generation int
 
 // Assign returns the plan.
 func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	c, err := number(members, topics, orderStatic)
-	if err != nil {
+	var c classic
+	if err := c.number(members, topics, orderStatic); err != nil {
 		return nil, err
+	}
+	out := make([]Assignment, len(members))
+	o := c.output(out)
+	if parts := c.components(); len(parts) == 1 && parts[0].even {
+		o.deal(parts)
+		return out, nil
 	}
 	plan := filled(c.partitions(), none)
 	readers := c.readers()
@@ -54,5 +60,6 @@ func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error)
 			at++
 		}
 	}
-	return c.emit(plan), nil
+	o.write(plan)
+	return out, nil
 }

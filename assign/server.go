@@ -70,59 +70,29 @@ func (Uniform) Name() string { return "uniform" }
 
 // Assign returns the target.
 func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
-	c, err := numberIDs(members, topics, orderGroup)
-	if err != nil {
+	var c identified
+	if err := c.number(members, topics, orderGroup); err != nil {
 		return nil, err
 	}
-	// stays[m]: the old target is also the new one, so that it is returned as it is. A group of which a few members change then costs
-	// no more memory than those.
-	stays := make([]bool, len(c.members))
-	cl := c.newClaims()
-	for m, i := range c.members {
-		if stays[m] = len(members[i].Target) > 0; stays[m] {
-			cl.generation(0)
-		}
-		hint, before := int32(0), none
-		for _, tp := range members[i].Target {
-			t := c.find(tp.Topic, &hint)
-			stays[m] = stays[m] && t > before && len(tp.Partitions) > 0
-			before = t
-			last := none
-			for _, p := range tp.Partitions {
-				stays[m] = stays[m] && p > last && p < c.base[t+1]-c.base[t]
-				last = p
-				cl.claim(int32(m), t, p, 0)
-			}
-		}
-	}
+	cl := c.claimTargets()
 	cl.settle()
 	c.readRacks(
 		func(m int) string { return members[c.members[m]].Rack },
 		func(t int) [][]string { return topics[c.topic[t]].Racks })
-	plan := c.solve()
-	for i := 1; i < len(cl.disputed); i += 2 {
-		stays[cl.disputed[i]] = false
-	}
-	for p, o := range c.owner {
-		if m := plan[p]; o != m {
-			if o >= 0 {
-				stays[o] = false
-			}
-			if m >= 0 {
-				stays[m] = false
-			}
-		}
-	}
-	for p := range c.owner {
-		if m := plan[p]; m >= 0 && stays[m] {
-			plan[p] = none
-		}
-	}
-	out := c.emit(plan)
-	for m, i := range c.members {
-		if stays[m] {
-			out[i] = members[i].Target
-		}
+	out := make([][]IDPartitions, len(members))
+	o := c.output(out)
+	parts := c.components()
+	switch {
+	case c.fresh(parts):
+		o.deal(parts)
+	case c.owned == 0 || !cl.tidy:
+		plan, _ := c.solve(parts, false)
+		o.write(plan)
+	default:
+		_, changes := c.solve(parts, true)
+		o.edit(changes, &cl,
+			func(m int32) []IDPartitions { return members[c.members[m]].Target },
+			func(e *IDPartitions) []int32 { return e.Partitions })
 	}
 	return out, nil
 }
@@ -135,13 +105,16 @@ func (ServerRange) Name() string { return "range" }
 
 // Assign returns the target.
 func (ServerRange) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
-	c, err := numberIDs(members, topics, orderGroupStatic)
-	if err != nil {
+	var c identified
+	if err := c.number(members, topics, orderGroupStatic); err != nil {
 		return nil, err
 	}
 	r := ranger{problem: &c.problem, plan: filled(c.partitions(), none)}
 	r.assign(nil)
-	return c.emit(r.plan), nil
+	out := make([][]IDPartitions, len(members))
+	o := c.output(out)
+	o.write(r.plan)
+	return out, nil
 }
 
 // identified is a problem with the way back to the coordinator's members and topic ids.
@@ -151,16 +124,18 @@ type identified struct {
 	known   []GroupTopic
 	members []int32 // member number -> index in input
 	topic   []int32 // topic number -> index in known
-	slots   []int32 // hash table: topic+1; 0 = free
+	slots   []int32 // hash table: topic+1; 0 = free. Made when guessing fails for the first time
 }
 
-func orderGroup(members []GroupMember) []int32 {
-	order := orderNames(len(members), func(i int) string { return members[i].ID })
+func orderGroup(order []int32, members []GroupMember) []int32 {
+	if orderNames(order, func(i int) string { return members[i].ID }) {
+		return order
+	}
 	return slices.CompactFunc(order, func(a, b int32) bool { return members[a].ID == members[b].ID })
 }
 
-func orderGroupStatic(members []GroupMember) []int32 {
-	order := orderGroup(members)
+func orderGroupStatic(order []int32, members []GroupMember) []int32 {
+	order = orderGroup(order, members)
 	slices.SortStableFunc(order, func(a, b int32) int {
 		x, y := members[a].InstanceID, members[b].InstanceID
 		if x == "" || y == "" {
@@ -171,39 +146,70 @@ func orderGroupStatic(members []GroupMember) []int32 {
 	return order
 }
 
-func numberIDs(members []GroupMember, topics []GroupTopic, order func([]GroupMember) []int32) (*identified, error) {
+// number fills c but for owners and racks. order gives the members' numbers.
+func (c *identified) number(members []GroupMember, topics []GroupTopic, order func([]int32, []GroupMember) []int32) error {
 	if len(members) > MaxPartitions || len(topics) > MaxPartitions {
-		return nil, ErrTooLarge
+		return ErrTooLarge
 	}
-	c := &identified{input: members, known: topics, members: order(members)}
-	c.topic = numbers(int32(len(topics)))
+	space := make(ints, 2*len(members)+3*len(topics)+1)
+	c.input, c.known = members, topics
+	c.members = order(space.cut(len(members)), members)
+	c.topic = space.cut(len(topics))
+	for t := range c.topic {
+		c.topic[t] = int32(t)
+	}
 	byID := func(a, b int32) int { return bytes.Compare(topics[a].ID[:], topics[b].ID[:]) }
 	if !slices.IsSortedFunc(c.topic, byID) {
 		slices.SortStableFunc(c.topic, byID)
 	}
 	c.topic = slices.CompactFunc(c.topic, func(a, b int32) bool { return topics[a].ID == topics[b].ID })
-	c.base = make([]int32, len(c.topic)+1)
+	c.base = space.cut(len(c.topic) + 1)
 	total := int64(0)
 	for t, i := range c.topic {
 		total += int64(max(topics[i].Partitions, 0))
 		if total > MaxPartitions {
-			return nil, ErrTooLarge
+			return ErrTooLarge
 		}
 		c.base[t+1] = int32(total)
 	}
-	size := 8
-	for size < 2*len(c.topic) {
-		size *= 2
+	c.class = space.cut(len(c.members))
+	return c.classify(space.cut(len(c.topic)))
+}
+
+// claimTargets takes old targets for claims, all of one generation.
+func (c *identified) claimTargets() claims {
+	entries := 0
+	for _, i := range c.members {
+		entries += len(c.input[i].Target)
 	}
-	c.slots = make([]int32, size)
-	for t := range c.topic {
-		h := hashID(&topics[c.topic[t]].ID) & uint64(size-1)
-		for c.slots[h] != 0 {
-			h = (h + 1) & uint64(size-1)
+	cl := c.newClaims(entries)
+	if entries == 0 {
+		return cl
+	}
+	cl.generation(0)
+	var near []int32 // the list before: neighbours often hold the same topics
+	for m, i := range c.members {
+		from := len(cl.held)
+		last := none
+		target := c.input[i].Target
+		for j := range target {
+			for len(near) > 0 && near[0] <= last {
+				near = near[1:]
+			}
+			hint := last + 1
+			if len(near) > 0 {
+				hint = near[0]
+			}
+			t := c.guess(&target[j].Topic, hint)
+			cl.list(int32(m), t, last, target[j].Partitions, 0)
+			last = t
 		}
-		c.slots[h] = int32(t) + 1
+		if len(target) > 0 {
+			near = cl.held[from:]
+		}
+		cl.start[m+1] = int32(len(cl.held))
 	}
-	return c, c.classify()
+	return cl
 }
 
 // Ids are made by brokers, at random: mixing the halves is enough.
@@ -212,39 +218,47 @@ func hashID(id *TopicID) uint64 {
 	return h ^ h>>32
 }
 
-// findNear is find for subscriptions, which name most topics: one of the next few is nearly always meant.
-func (c *identified) findNear(id TopicID, hint *int32) int32 {
-	for h := *hint; int(h) < len(c.topic) && h < *hint+4; h++ {
-		if c.known[c.topic[h]].ID == id {
-			*hint = h + 1
+// guess is find for lists in which nearly always one of a few topics comes next: hint, or one of the two after it.
+func (c *identified) guess(id *TopicID, hint int32) int32 {
+	for h := max(hint, 0); h < hint+3 && int(h) < len(c.topic); h++ {
+		if c.known[c.topic[h]].ID == *id {
 			return h
 		}
 	}
-	return c.find(id, hint)
+	return c.find(id)
 }
 
-// find is a topic's number, or none. Lists of topics ascend, so the one after the last one found is tried first.
-func (c *identified) find(id TopicID, hint *int32) int32 {
-	if h := *hint; int(h) < len(c.topic) && c.known[c.topic[h]].ID == id {
-		*hint = h + 1
-		return h
+// find is a topic's number, or none.
+func (c *identified) find(id *TopicID) int32 {
+	if c.slots == nil {
+		c.index()
 	}
 	mask := uint64(len(c.slots) - 1)
-	for h := hashID(&id) & mask; ; h = (h + 1) & mask {
+	for h := hashID(id) & mask; ; h = (h + 1) & mask {
 		t := c.slots[h] - 1
-		if t < 0 {
-			return none
-		}
-		if c.known[c.topic[t]].ID == id {
-			*hint = t + 1
+		if t < 0 || c.known[c.topic[t]].ID == *id {
 			return t
 		}
 	}
 }
 
-// classify gives members with the same subscription one class.
-func (c *identified) classify() error {
-	c.class = make([]int32, len(c.members))
+func (c *identified) index() {
+	size := 8
+	for size < 2*len(c.topic) {
+		size *= 2
+	}
+	c.slots = make([]int32, size)
+	for t, i := range c.topic {
+		h := hashID(&c.known[i].ID) & uint64(size-1)
+		for c.slots[h] != 0 {
+			h = (h + 1) & uint64(size-1)
+		}
+		c.slots[h] = int32(t) + 1
+	}
+}
+
+// classify gives members with the same subscription one class. first is room for one list.
+func (c *identified) classify(first []int32) error {
 	var sets classSet
 	type list struct{ len, class int }
 	var seen map[*TopicID]list
@@ -262,16 +276,20 @@ func (c *identified) classify() error {
 				continue
 			}
 		}
-		ids := make([]int32, 0, len(topics))
-		hint := int32(0)
-		for _, id := range topics {
-			t := c.findNear(id, &hint)
+		ids := first[:0]
+		if m > 0 {
+			ids = make([]int32, 0, len(topics))
+		}
+		last := none
+		for j := range topics {
+			t := c.guess(&topics[j], last+1)
 			if t < 0 {
-				return &UnknownTopicError{id}
+				return &UnknownTopicError{topics[j]}
 			}
 			if c.base[t] < c.base[t+1] {
 				ids = append(ids, t)
 			}
+			last = t
 		}
 		c.class[m] = sets.add(ids)
 		if len(topics) == 0 {
@@ -291,24 +309,13 @@ func (c *identified) classify() error {
 	return nil
 }
 
-// emit is classic.emit for ids.
-func (c *identified) emit(plan []int32) [][]IDPartitions {
-	shares, parts, entries := c.lay(plan)
-	flat := make([]int32, parts)
-	index := make([]int32, 2*entries+1)
-	topic, begin := index[:entries], index[entries:]
-	c.spread(plan, shares, flat, topic, begin)
-	tps := make([]IDPartitions, entries)
-	for e, t := range topic {
-		tps[e] = IDPartitions{c.known[c.topic[t]].ID, flat[begin[e]:begin[e+1]:begin[e+1]]}
+// output writes plans into out, which has a place for every member of the input.
+func (c *identified) output(out [][]IDPartitions) output[IDPartitions] {
+	return output[IDPartitions]{
+		problem: &c.problem,
+		entry: func(t int32, partitions []int32) IDPartitions {
+			return IDPartitions{c.known[c.topic[t]].ID, partitions}
+		},
+		set: func(m int32, list []IDPartitions) { out[c.members[m]] = list },
 	}
-	out := make([][]IDPartitions, len(c.input))
-	from := int32(0)
-	for m, i := range c.members {
-		if to := shares[m].entries; to > from {
-			out[i] = tps[from:to:to]
-			from = to
-		}
-	}
-	return out
 }

@@ -20,16 +20,17 @@ func (Simple) Name() string { return "simple" }
 // Assign returns the target: a partition may stand in several members' targets. Describe only topics and partitions that the share
 // coordinator has initialised; others must not be handed out yet.
 func (Simple) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
-	c, err := numberIDs(members, topics, orderGroup)
-	if err != nil {
+	var c identified
+	if err := c.number(members, topics, orderGroup); err != nil {
 		return nil, err
 	}
 	s := sharing{problem: &c.problem, holders: make([][]int32, c.partitions())}
 	bits := newTopicBits(&c.problem)
 	for m, i := range c.members {
-		hint := int32(0)
+		last := none
 		for _, tp := range members[i].Target {
-			t := c.find(tp.Topic, &hint)
+			t := c.guess(&tp.Topic, last+1)
+			last = t
 			if t < 0 || !bits.has(c.class[m], t) {
 				continue
 			}

@@ -18,20 +18,61 @@ import (
 // At the end the flow, which counts partitions, is turned into partitions again.
 type solver struct {
 	*problem
-	plan   []int32 // partition -> member, or none
-	load   []int32 // scratch of even, by member; all zero between calls
-	excess []int32
+	plan    []int32 // partition -> member, or none, or what released says; it starts as the owners
+	load    []int32 // member -> partitions it holds, while its component is not solved
+	excess  []int32 // scratch of even, by member; all zero between calls
+	record  bool
+	changes []change // what becomes of partitions that change hands, when record is set
 }
 
-// solve returns the plan: partition -> member, or none where nobody reads the topic.
-func (pr *problem) solve() []int32 {
-	m := pr.members()
-	scratch := make([]int32, pr.partitions()+2*m)
-	s := &solver{problem: pr, plan: scratch[:pr.partitions()]}
-	s.load, s.excess = scratch[pr.partitions():][:m], scratch[pr.partitions()+m:]
-	for p := range s.plan {
-		s.plan[p] = none
+// change is a partition that goes from its owner to another member; either may be none.
+type change struct{ p, from, to int32 }
+
+// released marks in a plan what was member m's and is not handed out yet.
+func released(m int32) int32 { return -3 - m }
+
+// give ends what released began.
+func (s *solver) give(p, to int32) {
+	if s.record {
+		from := none
+		if was := s.plan[p]; was < none {
+			from = released(was)
+		}
+		s.changes = append(s.changes, change{p, from, to})
 	}
+	s.plan[p] = to
+}
+
+// solve turns owners into the plan, in place: partition -> member, or none where nobody reads the topic. When record is set it also says
+// what has changed, in no particular order.
+func (pr *problem) solve(parts []component, record bool) ([]int32, []change) {
+	if pr.owner == nil {
+		pr.owner, pr.load = filled(pr.partitions(), none), make([]int32, pr.members())
+	}
+	s := &solver{problem: pr, plan: pr.owner, load: pr.load, excess: make([]int32, pr.members()), record: record}
+	var f *flows
+	for i := range parts {
+		if parts[i].even {
+			s.even(parts[i].members, parts[i].topics)
+			continue
+		}
+		if f == nil {
+			f = newFlows(s)
+		}
+		f.solve(&parts[i])
+	}
+	return s.plan, s.changes
+}
+
+// component is a part of the group that shares no topic with the rest.
+type component struct {
+	members []int32 // ascending
+	topics  []int32 // those with partitions, ascending
+	even    bool    // all members read all topics, and racks do not matter
+}
+
+// components finds the parts of the group that have something to assign, each with at least one member and one topic.
+func (pr *problem) components() []component {
 	readers, only := 0, int32(0) // classes that read anything
 	for k, topics := range pr.classTopics {
 		if len(topics) > 0 {
@@ -39,108 +80,28 @@ func (pr *problem) solve() []int32 {
 			only = int32(k)
 		}
 	}
-	switch {
-	case readers == 0:
-	case readers == 1 && pr.racks == nil:
-		members := make([]int32, 0, m)
+	if readers == 0 {
+		return nil
+	}
+	if readers == 1 {
+		one := component{members: make([]int32, 0, pr.members()), topics: pr.classTopics[only], even: pr.racks == nil}
 		for i, k := range pr.class {
 			if k == only {
-				members = append(members, int32(i))
+				one.members = append(one.members, int32(i))
 			}
 		}
-		s.even(members, pr.classTopics[only])
-	default:
-		s.components()
+		return []component{one}
 	}
-	return s.plan
-}
-
-// pools is the instance with like partitions put together.
-type pools struct {
-	row   [][]int32 // pool -> classes that read it, ascending
-	set   []int32   // pool -> set of racks; all 0 where racks do not matter
-	start []int32   // pool -> where its partitions begin in parts
-	parts []int32   // partitions, pool by pool, ascending
-}
-
-// gather puts the partitions of topics that somebody reads into pools. Pools are numbered by their first partition.
-func (pr *problem) gather() pools {
-	// readers of each topic, as one array
-	count := make([]int32, pr.topics()+1)
-	for _, topics := range pr.classTopics {
-		for _, t := range topics {
-			count[t+1]++
-		}
-	}
-	for t := range pr.topics() {
-		count[t+1] += count[t]
-	}
-	all := make([]int32, count[pr.topics()])
-	fill := slices.Clone(count)
-	for k, topics := range pr.classTopics {
-		for _, t := range topics {
-			all[fill[t]] = int32(k)
-			fill[t]++
-		}
-	}
-	type key struct{ sig, set int32 }
-	var (
-		ps      pools
-		sigs    classSet
-		poolOf  = make([]int32, pr.partitions())
-		numbers = make(map[key]int32)
-		sizes   []int32
-	)
-	for t := range pr.topics() {
-		row := all[count[t]:count[t+1]:count[t+1]]
-		if len(row) == 0 {
-			for p := pr.base[t]; p < pr.base[t+1]; p++ {
-				poolOf[p] = none
-			}
-			continue
-		}
-		k := key{sig: sigs.add(row)}
-		last, lastSet := none, none
-		for p := pr.base[t]; p < pr.base[t+1]; p++ {
-			if pr.racks != nil {
-				k.set = pr.racks.set[p]
-			}
-			if last == none || k.set != lastSet {
-				c, ok := numbers[k]
-				if !ok {
-					c = int32(len(ps.row))
-					numbers[k] = c
-					ps.row = append(ps.row, row)
-					ps.set = append(ps.set, k.set)
-					sizes = append(sizes, 0)
-				}
-				last, lastSet = c, k.set
-			}
-			poolOf[p] = last
-			sizes[last]++
-		}
-	}
-	ps.start = make([]int32, len(sizes)+1)
-	for c, n := range sizes {
-		ps.start[c+1] = ps.start[c] + n
-	}
-	ps.parts = make([]int32, ps.start[len(sizes)])
-	at := slices.Clone(ps.start)
-	for p, c := range poolOf {
-		if c >= 0 {
-			ps.parts[at[c]] = int32(p)
-			at[c]++
-		}
-	}
-	return ps
-}
-
-// components splits the group where it falls apart, and solves the pieces.
-func (s *solver) components() {
-	ps := s.gather()
-	parent := make([]int32, len(s.classTopics))
+	// Classes that share a topic belong together; the smallest class of a component is its root.
+	classes := len(pr.classTopics)
+	space := make(ints, pr.topics()+5*classes)
+	reader := space.cut(pr.topics()) // a class that reads the topic
+	parent := space.cut(classes)
 	for k := range parent {
 		parent[k] = int32(k)
+	}
+	for t := range reader {
+		reader[t] = none
 	}
 	find := func(k int32) int32 {
 		for parent[k] != k {
@@ -149,133 +110,243 @@ func (s *solver) components() {
 		}
 		return k
 	}
-	for _, row := range ps.row {
-		root := find(row[0])
-		for _, k := range row[1:] {
-			if other := find(k); other != root {
-				// The smaller number stays the root, so that components come in the order of their first class.
-				if other < root {
-					root, other = other, root
-				}
-				parent[other] = root
-			}
-		}
-	}
-	byRoot := make([][]int32, len(parent)) // root -> its pools
-	for c, row := range ps.row {
-		root := find(row[0])
-		byRoot[root] = append(byRoot[root], int32(c))
-	}
-	membersOf := make([][]int32, len(parent)) // root -> its members, ascending
-	classMembers := make([][]int32, len(parent))
-	for m, k := range s.class {
-		root := find(k)
-		membersOf[root] = append(membersOf[root], int32(m))
-		classMembers[k] = append(classMembers[k], int32(m))
-	}
-	local := make([]int32, s.members())
-	entryOf := make([]int32, 0)
-	for root, cs := range byRoot {
-		if len(cs) == 0 {
-			continue
-		}
-		if len(cs) == 1 && s.racks == nil {
-			s.even(membersOf[root], s.topicsOf(&ps, cs))
-			continue
-		}
-		if len(entryOf) == 0 {
-			entryOf = make([]int32, s.partitions())
-		}
-		for i, m := range membersOf[root] {
-			local[m] = int32(i)
-		}
-		n := newNetwork(s, &ps, cs, membersOf[root], classMembers, local, entryOf)
-		n.levels()
-		n.prices(s.racks != nil)
-		n.realize(s, &ps, cs, entryOf)
-	}
-}
-
-// topicsOf lists the topics that have partitions in some pools, ascending.
-func (s *solver) topicsOf(ps *pools, cs []int32) []int32 {
-	var topics []int32
-	t := int32(0)
-	for _, c := range cs {
-		t = 0
-		for _, p := range ps.parts[ps.start[c]:ps.start[c+1]] {
-			if len(topics) > 0 && t < int32(s.topics()) && p < s.base[t+1] && p >= s.base[t] {
+	for k, topics := range pr.classTopics {
+		root := find(int32(k))
+		for _, t := range topics {
+			if reader[t] == none {
+				reader[t] = int32(k)
 				continue
 			}
-			at, found := slices.BinarySearch(s.base, p)
-			if !found {
-				at--
+			if other := find(reader[t]); other != root {
+				low := min(root, other)
+				parent[max(root, other)] = low
+				root = low
 			}
-			// Topics without partitions share their base with the next one.
-			for s.base[at+1] <= p {
-				at++
-			}
-			t = int32(at)
-			topics = append(topics, t)
 		}
 	}
-	slices.Sort(topics)
-	return slices.Compact(topics)
+	// Members and topics by component, each in one array.
+	number, size := space.cut(classes), space.cut(classes) // of a root: its place among the components, and its classes
+	members, topics := space.cut(classes), space.cut(classes)
+	var parts []component
+	for k := range parent {
+		root := find(int32(k))
+		parent[k] = root
+		size[root]++
+		if root == int32(k) && len(pr.classTopics[k]) > 0 {
+			number[root] = int32(len(parts))
+			parts = append(parts, component{})
+		}
+	}
+	for _, k := range pr.class {
+		members[parent[k]]++
+	}
+	for _, k := range reader {
+		if k != none {
+			topics[parent[k]]++
+		}
+	}
+	lists := make(ints, pr.members()+pr.topics())
+	for k, root := range parent {
+		if root == int32(k) && len(pr.classTopics[k]) > 0 {
+			parts[number[k]] = component{lists.cut(int(members[k]))[:0], lists.cut(int(topics[k]))[:0], size[k] == 1 && pr.racks == nil}
+		}
+	}
+	for m, k := range pr.class {
+		if len(pr.classTopics[k]) > 0 {
+			part := &parts[number[parent[k]]]
+			part.members = append(part.members, int32(m))
+		}
+	}
+	for t, k := range reader {
+		if k != none {
+			part := &parts[number[parent[k]]]
+			part.topics = append(part.topics, int32(t))
+		}
+	}
+	return parts
 }
 
-// newNetwork makes the flow network of one component: pools cs, members, and what members hold of what they own.
-func newNetwork(s *solver, ps *pools, cs, members []int32, classMembers [][]int32, local, entryOf []int32) *network {
-	n := &network{
-		nm: int32(len(members)), np: int32(len(cs)), members: members,
-		start: make([]int32, len(cs)+1), size: make([]int32, len(cs)), supply: make([]int32, len(cs)),
-	}
+// flows solves the components that need a flow.
+type flows struct {
+	*solver
+	from, readers []int32   // the classes that read topic t are readers[from[t]:from[t+1]], ascending
+	crew          [][]int32 // class -> its members
+	local         []int32   // member -> its number in its component
+	entryOf       []int32   // partition -> the entry that counts it as owned
+}
+
+func newFlows(s *solver) *flows {
 	width := 0
-	for _, c := range cs {
-		for _, k := range ps.row[c] {
-			width += len(classMembers[k])
+	for _, topics := range s.classTopics {
+		width += len(topics)
+	}
+	classes, members := len(s.classTopics), s.members()
+	space := make(ints, s.topics()+1+width+2*members+s.partitions())
+	f := &flows{solver: s, from: space.cut(s.topics() + 1), readers: space.cut(width), local: space.cut(members)}
+	crew := space.cut(members)
+	f.entryOf = space.cut(s.partitions())
+	for _, topics := range s.classTopics {
+		for _, t := range topics {
+			f.from[t]++
 		}
 	}
-	n.readers = make([]int32, 0, width)
-	parts := 0
-	for _, c := range cs {
-		parts += int(ps.start[c+1] - ps.start[c])
+	at := int32(0)
+	for t, n := range f.from {
+		f.from[t] = at
+		at += n
 	}
-	n.entries = make([]entry, 0, min(parts, width))
-	n.byMember = filled(len(members), none)
-	n.byPool = filled(len(cs), none)
-	n.load = make([]int32, len(members))
-	n.racks, n.sets = s.racks, ps.set
-	n.pool = cs
-	for i, c := range cs {
+	// Each start moves to its end while its row fills, and is the next one's start then.
+	for k, topics := range s.classTopics {
+		for _, t := range topics {
+			f.readers[f.from[t]] = int32(k)
+			f.from[t]++
+		}
+	}
+	copy(f.from[1:], f.from)
+	f.from[0] = 0
+	f.crew = make([][]int32, classes)
+	count := make([]int32, classes)
+	for _, k := range s.class {
+		count[k]++
+	}
+	rest := ints(crew)
+	for k, n := range count {
+		f.crew[k] = rest.cut(int(n))[:0]
+	}
+	for m, k := range s.class {
+		f.crew[k] = append(f.crew[k], int32(m))
+	}
+	return f
+}
+
+func (f *flows) solve(part *component) {
+	ps := f.gather(part.topics)
+	for i, m := range part.members {
+		f.local[m] = int32(i)
+	}
+	n := f.network(&ps, part.members)
+	n.levels()
+	n.prices(f.racks != nil)
+	n.realize(f, &ps, part.topics)
+}
+
+// pools is a component with like partitions put together.
+type pools struct {
+	row   [][]int32 // pool -> classes that read it, ascending
+	set   []int32   // pool -> set of racks; all 0 where racks do not matter
+	start []int32   // pool -> where its partitions begin in parts
+	parts []int32   // partitions, pool by pool, ascending
+}
+
+// gather puts the partitions of topics into pools. Pools are numbered by their first partition.
+func (f *flows) gather(topics []int32) pools {
+	type key struct{ row, set int32 }
+	type run struct{ pool, from, to int32 } // neighbours of one pool
+	var (
+		ps      pools
+		rows    classSet
+		numbers map[key]int32 // where racks matter; else a pool for each row
+		runs    = make([]run, 0, len(topics))
+		total   = int32(0)
+	)
+	ps.start = append(make([]int32, 0, len(topics)+1), 0)
+	if f.racks != nil {
+		numbers = make(map[key]int32)
+	}
+	pool := func(k key, row []int32) int32 {
+		c, ok := k.row, int(k.row) < len(ps.row)
+		if f.racks != nil {
+			if c, ok = numbers[k]; !ok {
+				c = int32(len(ps.row))
+				numbers[k] = c
+			}
+		}
+		if !ok {
+			ps.row, ps.set, ps.start = append(ps.row, row), append(ps.set, k.set), append(ps.start, 0)
+		}
+		return c
+	}
+	for _, t := range topics {
+		row := f.readers[f.from[t]:f.from[t+1]:f.from[t+1]]
+		k := key{row: rows.add(row)}
+		from, to := f.base[t], f.base[t+1]
+		total += to - from
+		for from < to {
+			end := to
+			if f.racks != nil {
+				k.set = f.racks.set[from]
+				for end = from + 1; end < to && f.racks.set[end] == k.set; {
+					end++
+				}
+			}
+			c := pool(k, row)
+			ps.start[c+1] += end - from
+			runs = append(runs, run{c, from, end})
+			from = end
+		}
+	}
+	for c := range ps.row {
+		ps.start[c+1] += ps.start[c]
+	}
+	space := make(ints, int(total)+len(ps.row))
+	ps.parts = space.cut(int(total))
+	at := space.cut(len(ps.row))
+	copy(at, ps.start)
+	for _, r := range runs {
+		for p := r.from; p < r.to; p++ {
+			ps.parts[at[r.pool]] = p
+			at[r.pool]++
+		}
+	}
+	return ps
+}
+
+// network makes the flow network of one component, with what members hold of what they own.
+func (f *flows) network(ps *pools, members []int32) *network {
+	np := len(ps.row)
+	n := &network{nm: int32(len(members)), np: int32(np), members: members, racks: f.racks, sets: ps.set}
+	width := 0
+	for _, row := range ps.row {
+		for _, k := range row {
+			width += len(f.crew[k])
+		}
+	}
+	space := make(ints, np+1+2*np+width+2*len(members)+np)
+	n.start, n.size, n.supply, n.byPool = space.cut(np+1), space.cut(np), space.cut(np), space.cut(np)
+	n.load, n.byMember = space.cut(len(members)), space.cut(len(members))
+	n.readers = space.cut(width)[:0]
+	n.entries = make([]entry, 0, min(len(ps.parts), width))
+	for m := range n.byMember {
+		n.byMember[m] = none
+	}
+	for i, row := range ps.row {
+		n.byPool[i] = none
 		from := len(n.readers)
-		for _, k := range ps.row[c] {
-			for _, m := range classMembers[k] {
-				n.readers = append(n.readers, local[m])
+		for _, k := range row {
+			for _, m := range f.crew[k] {
+				n.readers = append(n.readers, f.local[m])
 			}
 		}
 		if row := n.readers[from:]; !slices.IsSorted(row) {
 			slices.Sort(row)
 		}
 		n.start[i+1] = int32(len(n.readers))
-		parts := ps.parts[ps.start[c]:ps.start[c+1]]
+		parts := ps.parts[ps.start[i]:ps.start[i+1]]
 		n.size[i] = int32(len(parts))
 		for _, p := range parts {
-			m := none
-			if s.owner != nil {
-				m = s.owner[p]
-			}
+			m := f.plan[p]
 			if m < 0 {
 				n.supply[i]++
-				entryOf[p] = none
 				continue
 			}
 			// Entries are made pool by pool, so that of this pool, if there is one, is the newest of its member.
-			e := n.byMember[local[m]]
+			e := n.byMember[f.local[m]]
 			if e < 0 || n.entries[e].pool != int32(i) {
-				e = n.add(local[m], int32(i))
+				e = n.add(f.local[m], int32(i))
 			}
 			n.entries[e].home++
-			n.load[local[m]]++
-			entryOf[p] = e
+			n.load[f.local[m]]++
+			f.entryOf[p] = e
 		}
 	}
 	return n
@@ -283,25 +354,18 @@ func newNetwork(s *solver, ps *pools, cs, members []int32, classMembers [][]int3
 
 // realize turns counts into partitions. A member gives up its highest partitions first, spread over its topics; what a pool has to give
 // goes round its takers in ascending order, so that each gets some of every topic.
-func (n *network) realize(s *solver, ps *pools, cs, entryOf []int32) {
+func (n *network) realize(f *flows, ps *pools, topics []int32) {
 	given := int32(0)
 	for e := range n.entries {
 		given += n.entries[e].given
 	}
-	for _, c := range cs {
-		for _, p := range ps.parts[ps.start[c]:ps.start[c+1]] {
-			if s.owner != nil {
-				s.plan[p] = s.owner[p]
-			}
-		}
-	}
 	if given > 0 {
-		s.descending(s.topicsOf(ps, cs), func(p int32) bool {
-			if s.plan[p] >= 0 {
-				if e := &n.entries[entryOf[p]]; e.given > 0 {
+		f.descending(topics, func(p int32) bool {
+			if f.plan[p] >= 0 {
+				if e := &n.entries[f.entryOf[p]]; e.given > 0 {
 					e.given--
 					given--
-					s.plan[p] = none
+					f.plan[p] = released(f.plan[p])
 				}
 			}
 			return given > 0
@@ -309,9 +373,9 @@ func (n *network) realize(s *solver, ps *pools, cs, entryOf []int32) {
 	}
 	type taker struct{ member, left int32 }
 	var takers []taker
-	for i, c := range cs {
+	for c := range n.np {
 		takers = takers[:0]
-		for e := n.byPool[i]; e >= 0; e = n.entries[e].nextOfPool {
+		for e := n.byPool[c]; e >= 0; e = n.entries[e].nextOfPool {
 			if en := &n.entries[e]; en.taken > 0 {
 				takers = append(takers, taker{en.member, en.taken})
 			}
@@ -319,7 +383,7 @@ func (n *network) realize(s *solver, ps *pools, cs, entryOf []int32) {
 		slices.SortFunc(takers, func(a, b taker) int { return int(a.member - b.member) })
 		next, keep := 0, 0
 		for _, p := range ps.parts[ps.start[c]:ps.start[c+1]] {
-			if s.plan[p] != none {
+			if f.plan[p] >= 0 {
 				continue
 			}
 			if next == len(takers) {
@@ -327,7 +391,7 @@ func (n *network) realize(s *solver, ps *pools, cs, entryOf []int32) {
 			}
 			t := takers[next]
 			next++
-			s.plan[p] = n.members[t.member]
+			f.give(p, n.members[t.member])
 			if t.left--; t.left > 0 {
 				takers[keep] = t
 				keep++

@@ -1,5 +1,7 @@
 package assign
 
+import "slices"
+
 // Sticky is the assignor called "sticky": eager, with a memory. Members give everything up before they join and carry what they had in
 // user data.
 //
@@ -30,13 +32,27 @@ func (Sticky) Subscribe(topics []string, owned []TopicPartitions, generation int
 
 // Assign returns the plan.
 func (a Sticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	c, err := number(members, topics, orderIDs)
-	if err != nil {
+	var c classic
+	if err := c.number(members, topics, orderIDs); err != nil {
 		return nil, err
 	}
 	cl := c.claimUserData()
 	cl.settle()
-	return c.emit(c.target(a.JavaCompatible, &cl)), nil
+	c.racksOfAll()
+	out := make([]Assignment, len(members))
+	o := c.output(out)
+	if a.JavaCompatible {
+		o.write(c.javaSticky(&cl))
+		return out, nil
+	}
+	parts := c.components()
+	if c.fresh(parts) {
+		o.deal(parts)
+		return out, nil
+	}
+	plan, _ := c.solve(parts, false)
+	o.write(plan)
+	return out, nil
 }
 
 // CooperativeSticky is the assignor called "cooperative-sticky": the plans of Sticky, reached without anybody stopping. A partition
@@ -66,33 +82,68 @@ func (CooperativeSticky) Subscribe(topics []string, owned []TopicPartitions, gen
 
 // Assign returns the plan of this round: the target, without what some other member still claims.
 func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	c, err := number(members, topics, orderIDs)
-	if err != nil {
+	var c classic
+	if err := c.number(members, topics, orderIDs); err != nil {
 		return nil, err
 	}
 	cl := c.claimOwned()
 	cl.settle()
-	plan := c.target(a.JavaCompatible, &cl)
-	cl.withhold(plan)
-	return c.emit(plan), nil
+	c.racksOfAll()
+	out := make([]Assignment, len(members))
+	o := c.output(out)
+	if a.JavaCompatible || !cl.tidy {
+		owner := slices.Clone(c.owner)
+		var plan []int32
+		if a.JavaCompatible {
+			plan = c.javaSticky(&cl)
+		} else {
+			plan, _ = c.solve(c.components(), false)
+		}
+		cl.withhold(plan, owner)
+		o.write(plan)
+		return out, nil
+	}
+	parts := c.components()
+	switch {
+	case c.fresh(parts):
+		o.deal(parts)
+	case c.owned == 0:
+		plan, _ := c.solve(parts, false)
+		o.write(plan)
+	default:
+		_, changes := c.solve(parts, true)
+		for i := range changes {
+			if changes[i].from >= 0 {
+				changes[i].to = none
+			}
+		}
+		o.edit(changes, &cl,
+			func(m int32) []TopicPartitions { return members[c.members[m]].Owned },
+			func(e *TopicPartitions) []int32 { return e.Partitions })
+	}
+	return out, nil
 }
 
-// target is the plan that the claims lead to.
-func (c *classic) target(java bool, cl *claims) []int32 {
+// output writes plans into out, which has a place for every member of the input.
+func (c *classic) output(out []Assignment) output[TopicPartitions] {
+	return output[TopicPartitions]{
+		problem: &c.problem,
+		entry:   func(t int32, partitions []int32) TopicPartitions { return TopicPartitions{c.name(t), partitions} },
+		set:     func(m int32, list []TopicPartitions) { out[c.members[m]].Partitions = list },
+	}
+}
+
+// racksOfAll reads the racks of members and partitions.
+func (c *classic) racksOfAll() {
 	c.readRacks(
 		func(m int) string { return c.input[c.members[m]].Rack },
 		func(t int) [][]string { return c.known[c.topic[t]].Racks })
-	if java {
-		return c.javaSticky(cl)
-	}
-	return c.solve()
 }
 
 // withhold takes out of the plan every partition that goes to a member which is not its owner, while another member says to have it. It
 // does not ask how old that claim is: a member that claims a partition may be reading it, and it learns from its own assignment that it
 // must stop.
-func (cl *claims) withhold(plan []int32) {
-	owner := cl.pr.owner
+func (cl *claims) withhold(plan, owner []int32) {
 	if owner == nil {
 		return
 	}
