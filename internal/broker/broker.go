@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/internal/activity"
 	"github.com/barnabas-mq/barnabas/internal/admin"
 	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/config"
@@ -66,8 +67,10 @@ type Broker struct {
 	bound   []boundListener
 	codecs  *batch.Codecs
 	metrics *metrics.Metrics
-	admin   *admin.Server
-	ready   atomic.Bool
+	// activity is who fetched what last: evidence for the journal.
+	activity *activity.Tracker
+	admin    *admin.Server
+	ready    atomic.Bool
 	// segmentFilesMax and connectionsRoom are what the process's limit of descriptors allows.
 	segmentFilesMax, connectionsRoom int
 	// temporary is the directory that --ephemeral made, removed by Close.
@@ -92,6 +95,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	b := &Broker{log: o.Logger, static: o.Config, node: o.Config.Broker.NodeID, fs: o.FS, noSync: o.NoSync, codecs: batch.NewCodecs(batchLimits(&o.Config.Broker.Network))}
 	b.config.Store(o.Config)
 	b.metrics = b.newMetrics(o.Version)
+	b.activity = activity.New(int(o.Config.Broker.Network.FetchActivitySlots))
 	defer func() {
 		if err != nil {
 			b.stop(context.WithoutCancel(ctx)) // err says why the start failed; what follows from it adds nothing
@@ -127,7 +131,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	b.server = server.New(b.serverConfig(), server.Deps{
 		NodeID: b.node, Partitions: b.parts, Cluster: b.control, Config: b.config.Load,
 		LogDirs: b.store.Dirs, NewChecker: func() *batch.Checker { return batch.NewChecker(b.codecs) }, CheckMemory: b.codecs.Memory,
-		Metrics: b.metrics.Server(b.listenerNames()), Now: time.Now,
+		Metrics: b.metrics.Server(b.listenerNames()), Activity: b.activity, Now: time.Now,
 	}, b.log)
 	b.onClose(func(ctx context.Context) error {
 		ctx, cancel := half(ctx)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/barnabas-mq/barnabas/internal/activity"
 	"github.com/barnabas-mq/barnabas/internal/admin"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/metrics"
@@ -92,3 +93,6 @@ func (b *Broker) sample() metrics.Sample {
 	s.MemoryMax, s.MemoryUsed = st.RequestMemoryMax, st.RequestMemoryUsed
 	return s
 }
+
+// Activity is who fetched what last.
+func (b *Broker) Activity() *activity.Tracker { return b.activity }

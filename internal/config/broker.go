@@ -62,6 +62,7 @@ type Network struct {
 	OpenFilesMax              int32         `config:"open.files.max"`
 	FetchMaxBytes             int32         `config:"fetch.max.bytes"`
 	FetchSessionSlots         int32         `config:"max.incremental.fetch.session.cache.slots"`
+	FetchActivitySlots        int32         `config:"fetch.activity.cache.slots"`
 	RequestPartitionsMax      int32         `config:"max.request.partition.size.limit"`
 }
 

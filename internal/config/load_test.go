@@ -46,7 +46,7 @@ func TestStartWithoutAnySettings(t *testing.T) {
 		Network: Network{
 			RequestMaxBytes: 104857600, SendBufferBytes: -1, ReceiveBufferBytes: -1, ConnectionsMax: 10000, ConnectionsMaxPerIP: math.MaxInt32,
 			ConnectionCreationRate: math.MaxInt32, IdleMax: 10 * time.Minute, WriteTimeout: time.Minute, DecompressionWindowMax: 32 << 20, DecompressionRecordMax: 100 << 20, DecompressionBatchMax: 1 << 30,
-			QueuedBytesMax: 256 << 20, DecompressionMemoryMax: 128 << 20, OpenFilesMax: 2048, FetchMaxBytes: 55 << 20, FetchSessionSlots: 1000, RequestPartitionsMax: 2000,
+			QueuedBytesMax: 256 << 20, DecompressionMemoryMax: 128 << 20, OpenFilesMax: 2048, FetchMaxBytes: 55 << 20, FetchSessionSlots: 1000, FetchActivitySlots: 100_000, RequestPartitionsMax: 2000,
 		},
 		Admin: Admin{Address: "127.0.0.1:9644", TopicsMax: 1000},
 		Log: Log{

@@ -76,6 +76,7 @@ var networkRows = []Definition{
 	d("open.files.max", Int, "2048", Medium, "How many segment files may be open; the least used are closed above it. Files in use or not yet flushed stay open. The process limit (ulimit -n) must leave room for this and max.connections.").ours().atLeast(64),
 	d("fetch.max.bytes", Int, "57671680", Medium, "The most bytes of one fetch answer, whatever the client asks for. The first batch is sent even when it is larger.").atLeast(1024),
 	d("max.incremental.fetch.session.cache.slots", Int, "1000", Medium, "How many incremental fetch sessions are remembered; fetches beyond it carry all partitions each time.").atLeast(0),
+	d("fetch.activity.cache.slots", Int, "100000", Low, "Of how many clients and partitions the broker remembers the last fetch, some 250 bytes each. It is evidence when a rebalance is explained; nothing else depends on it.").ours().atLeast(0),
 	d("max.request.partition.size.limit", Int, "2000", Medium, "The most partitions of one answer to DescribeTopicPartitions.").atLeast(1),
 	d("request.timeout.ms", Int, "30000", High, "How long this broker waits for an answer from another broker.").noEffect(noReplicas),
 	d("socket.connection.setup.timeout.ms", Long, "10000", Medium, "How long connecting to another broker may take.").noEffect(noReplicas),

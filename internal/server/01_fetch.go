@@ -8,6 +8,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/replica/driver"
 	"github.com/barnabas-mq/barnabas/internal/storage"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
 	"github.com/barnabas-mq/barnabas/internal/wire"
 )
 
@@ -90,6 +91,7 @@ func (c *conn) fetch(r *Request) error {
 	}
 	call.minBytes = min(int(q.MinBytes), call.maxBytes)
 	call.look(c)
+	call.noteFetched(c)
 	if q.MaxWaitMillis <= 0 || call.enough() || !call.hold(c.srv) {
 		return call.answer(c, c.out[:0])
 	}
@@ -120,6 +122,29 @@ func (c *conn) refuseFetch(r *Request, q *kmsg.FetchRequest, code kafka.ErrorCod
 // failedRow is a partition as it is answered before its log was looked at: with a list of aborted transactions, which is empty.
 func failedRow(index int32) wire.FetchPartition {
 	return wire.FetchPartition{Index: index, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReader: -1, Aborted: []wire.AbortedTxn{}}
+}
+
+// noteFetched leaves evidence of who asked for what. The session's lock guards its parts.
+func (f *fetchCall) noteFetched(c *conn) {
+	t := c.srv.deps.Activity
+	if t == nil || !c.introduced || f.follower {
+		return
+	}
+	if f.session != nil {
+		f.session.mu.Lock()
+		defer f.session.mu.Unlock()
+	}
+	now := vtime.FromTime(f.start)
+	for i := range f.rows {
+		row := &f.rows[i]
+		if row.p == nil {
+			continue
+		}
+		if row.part.seen == nil {
+			row.part.seen = t.Reading(c.client, row.p.Name, now)
+		}
+		row.part.seen.Fetched(now)
+	}
 }
 
 func (f *fetchCall) enough() bool { return f.urgent || len(f.rows) == 0 || f.bytes >= f.minBytes }
@@ -352,6 +377,9 @@ func (f *fetchCall) compose(c *conn) wire.FetchResponse {
 		resp.Partitions = append(resp.Partitions, row.wire)
 		if row.wire.Records > 0 {
 			c.srv.deps.Metrics.Fetched(row.p.Name.Topic, row.wire.Records)
+			if row.part.seen != nil {
+				row.part.seen.Delivered(vtime.FromTime(c.srv.deps.Now()), row.slice.UpperBound())
+			}
 		}
 	}
 	f.rows = sent

@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/internal/activity"
 	"github.com/barnabas-mq/barnabas/internal/batch"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
 	"github.com/barnabas-mq/barnabas/internal/wire"
 )
 
@@ -29,6 +31,9 @@ type conn struct {
 	// software is what the client said of itself in ApiVersions (KIP-511).
 	softwareName, softwareVersion string
 	askedForTransactions          bool // and was told in the log that there are none
+	// client is who its requests say it is; introduced once there was one.
+	client     activity.Client
+	introduced bool
 
 	in  *bufio.Reader
 	out []byte // the reader goroutine's answer buffer
@@ -104,6 +109,7 @@ func (c *conn) serve() {
 			<-c.finished
 		}
 		c.nc.Close()
+		c.takeLeave()
 	}()
 	c.in = bufio.NewReaderSize(c.nc, 4<<10)
 	for {
@@ -155,6 +161,7 @@ func (c *conn) serveOne() error {
 		}
 		return err
 	}
+	c.introduce(h.ClientID)
 	if h.Key != wire.KeyProduce {
 		// Produce has a decoder that checks for itself. Any other body is walked before it is decoded; what it will weigh must fit
 		// into what was counted for it, and the rest goes back.
@@ -169,6 +176,25 @@ func (c *conn) serveOne() error {
 		c.awaitDrained()
 	}
 	return c.handle(&c.req)
+}
+
+// introduce notes who the connection belongs to, as its requests say.
+func (c *conn) introduce(clientID []byte) {
+	t := c.srv.deps.Activity
+	if t == nil || c.introduced && c.client.ID == string(clientID) {
+		return
+	}
+	c.takeLeave()
+	c.client, c.introduced = activity.Client{ID: string(clientID), Host: "/" + c.ip}, true
+	t.Opened(c.client)
+}
+
+// takeLeave notes that the connection does not belong to that client any more.
+func (c *conn) takeLeave() {
+	if c.introduced {
+		c.introduced = false
+		c.srv.deps.Activity.Closed(c.client, vtime.FromTime(c.srv.deps.Now()))
+	}
 }
 
 // letGo gives back the memory of the request being handled; its body must not be looked at any more. It is called before anything that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/internal/activity"
 	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/config"
 	"github.com/barnabas-mq/barnabas/internal/controller"
@@ -28,7 +29,9 @@ type Deps struct {
 	// CheckMemory is what such a check may hold beside the bytes it checks, which may be anything.
 	CheckMemory func(records []byte) int64
 	Metrics     Metrics
-	Now         func() time.Time
+	// Activity remembers who fetched what, as evidence; nil for nobody does.
+	Activity *activity.Tracker
+	Now      func() time.Time
 }
 
 // Cluster is the metadata and whoever may change it.

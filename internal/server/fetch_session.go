@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/barnabas-mq/barnabas/internal/activity"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 )
 
@@ -42,6 +43,7 @@ type sessionPart struct {
 	told           bool
 	toldHW         int64
 	toldStart      int64
+	seen           *activity.Reading // nil until somebody asked, and where there is no memory of it
 	next, previous *sessionPart
 }
 

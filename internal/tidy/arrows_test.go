@@ -32,13 +32,14 @@ var arrows = map[string][]string{
 	// The partition shell hands out storage's own slices and errors: an interface between them would cost an allocation per read
 	// and hide nothing (docs/adr/0002-partition-shell.md).
 	"internal/replica/driver": {"internal/replica", "internal/storage", "internal/batch"},
-	"internal/server":         {"internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/driver", "internal/wire", "internal/batch", "internal/storage", "internal/replica/driver", "internal/controller", "internal/meta", "internal/config"},
+	"internal/server":         {"internal/activity", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/driver", "internal/wire", "internal/batch", "internal/storage", "internal/replica/driver", "internal/controller", "internal/meta", "internal/config"},
+	"internal/activity":       {},
 	"internal/metrics":        {},
 	"internal/admin":          {},
 	"internal/recordfmt":      {},
 	"internal/broker": {"internal/server", "internal/wire", "internal/batch", "internal/storage", "internal/vfs", "internal/replica", "internal/replica/driver",
 		"internal/controller", "internal/controller/driver", "internal/meta", "internal/meta/local", "internal/meta/memory", "internal/config",
-		"internal/metrics", "internal/admin", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "internal/coord/driver"},
+		"internal/metrics", "internal/admin", "internal/activity", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "internal/coord/driver"},
 
 	"internal/coord":        {"internal/coord/record"},
 	"internal/coord/record": {},
