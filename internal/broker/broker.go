@@ -129,7 +129,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	}
 	b.warnStrays()
 	b.server = server.New(b.serverConfig(), server.Deps{
-		NodeID: b.node, Partitions: b.parts, Cluster: b.control, Config: b.config.Load,
+		NodeID: b.node, Partitions: b.parts, Cluster: b.control, Groups: b.groups, EnsureOffsetsTopic: b.ensureOffsetsTopic, Config: b.config.Load,
 		LogDirs: b.store.Dirs, NewChecker: func() *batch.Checker { return batch.NewChecker(b.codecs) }, CheckMemory: b.codecs.Memory,
 		Metrics: b.metrics.Server(b.listenerNames()), Activity: b.activity, Now: time.Now,
 	}, b.log)

@@ -13,7 +13,7 @@ import (
 )
 
 func (b *Broker) newMetrics(version string) *metrics.Metrics {
-	return metrics.New(metrics.Options{Version: version, APIName: wire.KeyName, TopicsMax: int(b.static.Broker.Admin.TopicsMax), Sample: b.sample})
+	return metrics.New(metrics.Options{Version: version, APIName: wire.KeyName, TopicsMax: int(b.static.Broker.Admin.TopicsMax), GroupsMax: int(b.static.Broker.Admin.GroupsMax), Sample: b.sample})
 }
 
 func (b *Broker) listenerNames() string {
@@ -89,7 +89,8 @@ func (b *Broker) sample() metrics.Sample {
 	}
 	st := b.server.State()
 	s.FetchSessions, s.FetchSessionPartitions = st.FetchSessions, st.FetchSessionPartitions
-	s.WaitingProduce, s.WaitingFetch = st.WaitingProduce, st.WaitingFetch
+	s.WaitingProduce, s.WaitingFetch, s.WaitingGroups = st.WaitingProduce, st.WaitingFetch, st.WaitingGroups
+	s.Groups, s.GroupsLoading = b.sampleGroups(), b.groups.Loading()
 	s.MemoryMax, s.MemoryUsed = st.RequestMemoryMax, st.RequestMemoryUsed
 	return s
 }

@@ -72,6 +72,7 @@ type Admin struct {
 	AllowRemote bool   `config:"admin.allow.remote"`
 	Pprof       bool   `config:"admin.pprof.enable"`
 	TopicsMax   int32  `config:"metrics.topics.max"`
+	GroupsMax   int32  `config:"metrics.groups.max"`
 }
 
 // FlushMode is log.flush.

@@ -48,7 +48,7 @@ func TestStartWithoutAnySettings(t *testing.T) {
 			ConnectionCreationRate: math.MaxInt32, IdleMax: 10 * time.Minute, WriteTimeout: time.Minute, DecompressionWindowMax: 32 << 20, DecompressionRecordMax: 100 << 20, DecompressionBatchMax: 1 << 30,
 			QueuedBytesMax: 256 << 20, DecompressionMemoryMax: 128 << 20, OpenFilesMax: 2048, FetchMaxBytes: 55 << 20, FetchSessionSlots: 1000, FetchActivitySlots: 100_000, RequestPartitionsMax: 2000,
 		},
-		Admin: Admin{Address: "127.0.0.1:9644", TopicsMax: 1000},
+		Admin: Admin{Address: "127.0.0.1:9644", TopicsMax: 1000, GroupsMax: 1000},
 		Log: Log{
 			Flush: FlushCommit, RecoveryCheckpointInterval: time.Minute, FlushInterval: time.Second, HighWatermarkInterval: 5 * time.Second,
 			RetentionCheckInterval: 5 * time.Minute, IndexCacheBytes: 32 << 20,

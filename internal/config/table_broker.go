@@ -90,6 +90,7 @@ var adminRows = []Definition{
 	d("admin.allow.remote", Boolean, "false", Medium, "The admin port has no authentication. Unless this is true it binds loopback addresses only; with true everyone who reaches the port can read topic names, client counts and, with admin.pprof.enable, memory.").ours(),
 	d("admin.pprof.enable", Boolean, "false", Low, "Serve Go's profiles under /debug/pprof/ on the admin port.").ours(),
 	d("metrics.topics.max", Int, "1000", Medium, "How many topics get metrics of their own; later ones are counted together under the topic name \"_other\". It keeps the size of /metrics bounded.").ours().atLeast(0),
+	d("metrics.groups.max", Int, "1000", Medium, "How many consumer groups get metrics of their own; later ones are counted together under the group name \"_other\".").ours().atLeast(0),
 }
 
 // logRows: the log apart from what topics can override.

@@ -25,6 +25,8 @@ type Options struct {
 	APIName func(key int16) string
 	// TopicsMax bounds the topics that get series of their own, metrics.topics.max.
 	TopicsMax int
+	// GroupsMax bounds the groups that get series of their own, metrics.groups.max.
+	GroupsMax int
 	// Sample reads the state that gauges show; it is called once per scrape, from any goroutine. nil shows none.
 	Sample func() Sample
 }
@@ -49,6 +51,7 @@ type Metrics struct {
 	// topics are those with series of their own: read without a lock, replaced as a whole under mu.
 	topics atomic.Pointer[map[string]*Topic]
 	other  *Topic // all the others
+	groups groupSet
 	mu     sync.Mutex
 }
 
@@ -58,6 +61,8 @@ func New(o Options) *Metrics {
 	m := &Metrics{registry: r, v: newVectors(r), opts: o}
 	m.topics.Store(&map[string]*Topic{})
 	m.other = m.v.topic(otherTopics)
+	m.groups.own.Store(&map[string]*Group{})
+	m.groups.other = m.v.group(otherGroups)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "barnabas_build_info", Help: "Always 1; the labels say what runs."},
 		[]string{"version", "revision", "goversion"})

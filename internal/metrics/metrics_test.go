@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/coord/runtime"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 )
 
@@ -206,10 +208,70 @@ func TestSample(t *testing.T) {
 	})
 }
 
+func TestGroups(t *testing.T) {
+	var now []GroupSample
+	m := New(Options{GroupsMax: 2, Sample: func() Sample { return Sample{Groups: now, GroupsLoading: 3, WaitingGroups: 4} }})
+	notes := func(notes ...coord.Note) {
+		var timed []runtime.TimedNote
+		for _, n := range notes {
+			timed = append(timed, runtime.TimedNote{Note: n})
+		}
+		m.GroupNotes(timed)
+	}
+	notes(coord.RebalanceStarted{Group: "a", Trigger: coord.MemberJoined}, coord.JoinCompleted{Group: "a", Took: 2 * time.Second},
+		coord.Stabilized{Group: "a", Took: 50 * time.Millisecond},
+		coord.MemberRemoved{Group: "a", Cause: coord.SilentSession}, coord.RebalanceStarted{Group: "a", Trigger: coord.SessionExpired},
+		coord.MemberRemoved{Group: "a", Cause: coord.Left}, coord.GroupEmptied{Group: "a", Took: 4 * time.Second})
+	m.Server("PLAINTEXT").Committed("b", 5)
+	m.Group("c").Committed(1) // beyond the bound
+	m.Group("d").Committed(2)
+	notes(coord.RebalanceStarted{Group: "c", Trigger: coord.MemberLeft}, coord.RebalanceStarted{Group: "d", Trigger: coord.MemberLeft})
+	now = []GroupSample{{"d", "Stable", 2, 7, 100, 60}, {"c", "Empty", 0, 1, 10, 10}, {"b", "Empty", 0, 0, 5, 4}, {"a", "Stable", 3, 9, 40, 30}}
+	check(t, m, map[string]string{
+		`barnabas_group_rebalances_total{cause="a member joined",group="a"}`:             "1",
+		`barnabas_group_rebalances_total{cause="a member went silent",group="a"}`:        "1",
+		`barnabas_group_rebalances_total{cause="a member left",group="_other"}`:          "2",
+		`barnabas_group_rebalance_phase_seconds_sum{group="a",phase="join"}`:             "6",
+		`barnabas_group_rebalance_phase_seconds_count{group="a",phase="join"}`:           "2",
+		`barnabas_group_rebalance_phase_seconds_bucket{group="a",phase="sync",le="0.1"}`: "1",
+		`barnabas_group_expired_members_total{group="a"}`:                                "1",
+		`barnabas_group_commits_total{group="b"}`:                                        "5",
+		`barnabas_group_commits_total{group="c"}`:                                        "",
+		`barnabas_group_commits_total{group="_other"}`:                                   "3",
+		`barnabas_group_state{group="a",state="Stable"}`:                                 "1",
+		`barnabas_group_state{group="c",state="Empty"}`:                                  "",
+		`barnabas_group_members{group="a"}`:                                              "3",
+		`barnabas_group_generation{group="a"}`:                                           "9",
+		`barnabas_group_lag_records{group="a"}`:                                          "40",
+		`barnabas_group_lag_records_max{group="a"}`:                                      "30",
+		`barnabas_group_members{group="_other"}`:                                         "2",
+		`barnabas_group_generation{group="_other"}`:                                      "",
+		`barnabas_group_lag_records{group="_other"}`:                                     "110",
+		`barnabas_group_lag_records_max{group="_other"}`:                                 "60",
+		`barnabas_groups{state="Stable"}`:                                                "2",
+		`barnabas_groups{state="Empty"}`:                                                 "2",
+		`barnabas_groups{state="Dead"}`:                                                  "0",
+		`barnabas_group_partitions_loading`:                                              "3",
+		`kafka_server_delayedoperationpurgatory_purgatorysize{delayedoperation="Group"}`: "4",
+	})
+	// A deleted group makes room; its numbers are gone.
+	now = nil
+	notes(coord.GroupDeleted{Group: "a"}, coord.GroupDeleted{Group: "nobody"})
+	m.Group("e").Committed(1)
+	check(t, m, map[string]string{
+		`barnabas_group_rebalances_total{cause="a member joined",group="a"}`: "",
+		`barnabas_group_rebalance_phase_seconds_sum{group="a",phase="join"}`: "",
+		`barnabas_group_expired_members_total{group="a"}`:                    "",
+		`barnabas_group_commits_total{group="e"}`:                            "1",
+		`barnabas_group_members{group="_other"}`:                             "",
+	})
+}
+
 // Two metrics of one process must not meet in a global registry, and counting must not allocate.
 func TestCountingDoesNotAllocate(t *testing.T) {
 	New(Options{})
-	m := New(Options{APIName: names, TopicsMax: 1})
+	m := New(Options{APIName: names, TopicsMax: 1, GroupsMax: 1})
+	m.Group("g")
 	topic, listener, server := m.Topic("a"), m.Listener("PLAINTEXT"), m.Server("PLAINTEXT")
 	server.Request(1, -1, 0, 0, 0, 0)
 	m.Request(0, 12)
@@ -222,6 +284,7 @@ func TestCountingDoesNotAllocate(t *testing.T) {
 		m.Topic("b").Fetched(1000)
 		server.Request(1, 17, time.Millisecond, 0, 100, 100)
 		server.Produced("a", 100, 1)
+		server.Committed("g", 1)
 		listener.Opened()
 		listener.Closed()
 		m.Flushed(3, time.Millisecond)
@@ -264,9 +327,10 @@ func TestManyGoroutinesCountTogether(t *testing.T) {
 
 // testdata/metrics.txt is what dashboards may rely on: a change of a name shows up in review.
 func TestEveryMetricIsListed(t *testing.T) {
-	m := New(Options{APIName: names, TopicsMax: 1, Sample: func() Sample {
-		return Sample{Logs: []TopicLogs{{"t", 1, 1}}, Dirs: []Dir{{"/x", false, 1, 1}}}
+	m := New(Options{APIName: names, TopicsMax: 1, GroupsMax: 1, Sample: func() Sample {
+		return Sample{Logs: []TopicLogs{{"t", 1, 1}}, Dirs: []Dir{{"/x", false, 1, 1}}, Groups: []GroupSample{{Name: "g", State: "Stable"}}}
 	}})
+	m.GroupNotes([]runtime.TimedNote{{Note: coord.RebalanceStarted{Group: "g", Trigger: coord.MemberJoined}}})
 	m.Request(0, 12).Done(1, 1, Times{})
 	m.Error(0, kafka.NotEnoughReplicas)
 	m.RejectedBatch(kafka.CorruptMessage)

@@ -12,6 +12,10 @@ const (
 	labelReason    = "reason"
 	labelOperation = "delayedoperation"
 	labelDirectory = "logdirectory"
+	labelGroup     = "group"
+	labelState     = "state"
+	labelCause     = "cause"
+	labelPhase     = "phase"
 )
 
 // otherTopics is the topic label of all topics beyond metrics.topics.max. Kafka allows the name for a topic; who uses it shares
@@ -34,6 +38,8 @@ type vectors struct {
 	flushedLogs                                                                prometheus.Histogram
 	flushErrors, cleanerRuns, cleanerRead, cleanerWritten                      prometheus.Counter
 	segmentsDeleted, recoveredLogs                                             prometheus.Counter
+	groupCommits, groupExpired, groupRebalances                                *prometheus.CounterVec
+	groupPhases                                                                *prometheus.HistogramVec
 }
 
 func newVectors(r prometheus.Registerer) *vectors {
@@ -84,6 +90,13 @@ func newVectors(r prometheus.Registerer) *vectors {
 		segmentsDeleted: one("kafka_log_logmanager_segmentsdeleted_total", "Segments deleted by retention."),
 		recoveredLogs:   one("kafka_log_logmanager_recoveredlogs_total", "Logs walked at the start because the last stop was not a clean one."),
 
+		groupCommits:    c("barnabas_group_commits_total", "Offsets committed, by group.", labelGroup),
+		groupExpired:    c("barnabas_group_expired_members_total", "Members removed because they were silent for their session timeout, by group.", labelGroup),
+		groupRebalances: c("barnabas_group_rebalances_total", "Rebalances begun, by group and by what began them.", labelGroup, labelCause),
+		groupPhases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "barnabas_group_rebalance_phase_seconds", Help: "Time of a phase of a rebalance: join, until the members have come; sync, until the leader's assignment is there.",
+			Buckets: phases}, []string{labelGroup, labelPhase}),
+
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kafka_server_socketservermetrics_connection_count", Help: "Open connections."}, []string{labelListener}),
 		flushTime: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -91,7 +104,7 @@ func newVectors(r prometheus.Registerer) *vectors {
 		flushedLogs: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kafka_log_logflushstats_logsperflush", Help: "Partitions that one flush made durable together.", Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 1000}}),
 	}
-	r.MustRegister(v.connections, v.flushTime, v.flushedLogs)
+	r.MustRegister(v.connections, v.flushTime, v.flushedLogs, v.groupPhases)
 	return v
 }
 
@@ -103,6 +116,8 @@ type descs struct {
 	requestsInFlight, memoryUsed, memoryMax, decompressionUsed                   *prometheus.Desc
 	logSize, logSegments, offlineDirs, dirOffline, dirTotal, dirUsable           *prometheus.Desc
 	openFiles, openFilesMax, uncleanable, producers, ready                       *prometheus.Desc
+	groups, groupState, groupMembers, groupGeneration, groupLag, groupLagMax     *prometheus.Desc
+	groupsLoading                                                                *prometheus.Desc
 }
 
 func newDescs() *descs {
@@ -142,5 +157,13 @@ func newDescs() *descs {
 		uncleanable:  d("kafka_log_logcleanermanager_uncleanablepartitionscount", "Partitions that compaction gave up on."),
 		producers:    d("kafka_server_replicamanager_produceridcount", "Idempotent producers remembered over all partitions."),
 		ready:        d("barnabas_ready", "1 when /readyz answers 200."),
+
+		groups:          d("barnabas_groups", "Groups that this broker coordinates, by state.", labelState),
+		groupsLoading:   d("barnabas_group_partitions_loading", "Partitions of __consumer_offsets whose groups are being read; their clients wait."),
+		groupState:      d("barnabas_group_state", "Always 1; the label says the state of the group.", labelGroup, labelState),
+		groupMembers:    d("barnabas_group_members", "Members of the group.", labelGroup),
+		groupGeneration: d("barnabas_group_generation", "Generation of the group; it grows by one with each rebalance.", labelGroup),
+		groupLag:        d("barnabas_group_lag_records", "Offsets between what the group has committed and the end of the log, over all partitions it has committed.", labelGroup),
+		groupLagMax:     d("barnabas_group_lag_records_max", "The same of the partition where it is greatest.", labelGroup),
 	}
 }

@@ -31,6 +31,12 @@ type Sample struct {
 	FilesMax    int
 	Uncleanable int
 	Producers   int
+
+	// Groups are those that this broker coordinates, in any order; GroupsLoading counts partitions whose groups are being read.
+	Groups        []GroupSample
+	GroupsLoading int
+	// WaitingGroups counts requests that wait for a group or for its records.
+	WaitingGroups int
 }
 
 // TopicLogs is the logs of one topic on this broker.
@@ -70,11 +76,14 @@ func (s *sampler) Collect(out chan<- prometheus.Metric) {
 		{d.offlinePartitions, x.OfflinePartitions}, {d.fetchSessions, x.FetchSessions}, {d.fetchSessionPartitions, x.FetchSessionPartitions},
 		{d.requestsInFlight, x.RequestsInFlight}, {d.openFiles, x.OpenFiles}, {d.openFilesMax, x.FilesMax}, {d.uncleanable, x.Uncleanable},
 		{d.producers, x.Producers}, {d.activeController, one(x.ActiveController)}, {d.ready, one(x.Ready)},
+		{d.groupsLoading, x.GroupsLoading},
 	} {
 		gauge(g.desc, float64(g.v))
 	}
 	gauge(d.purgatory, float64(x.WaitingProduce), "Produce")
 	gauge(d.purgatory, float64(x.WaitingFetch), "Fetch")
+	gauge(d.purgatory, float64(x.WaitingGroups), "Group")
+	s.collectGroups(x.Groups, out)
 	gauge(d.memoryUsed, float64(x.MemoryUsed))
 	gauge(d.memoryMax, float64(x.MemoryMax))
 	gauge(d.decompressionUsed, float64(x.DecompressionUsed))

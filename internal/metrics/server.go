@@ -52,3 +52,6 @@ func (s *Server) Produced(topic string, bytes, records int) {
 
 // Fetched counts bytes of a partition in an answer to a fetch.
 func (s *Server) Fetched(topic string, bytes int) { s.m.Topic(topic).Fetched(bytes) }
+
+// Committed counts offsets that a group has committed.
+func (s *Server) Committed(group string, partitions int) { s.m.Group(group).Committed(partitions) }

@@ -221,16 +221,6 @@ func (s *Server) endpoints(im *meta.Image, listener string) []endpoint {
 	return out
 }
 
-// self is this node as reached through a listener.
-func (s *Server) self(listener string) (endpoint, bool) {
-	for _, e := range s.endpoints(s.deps.Cluster.Image(), listener) {
-		if e.id == s.deps.NodeID {
-			return e, true
-		}
-	}
-	return endpoint{}, false
-}
-
 // describeCluster (60)
 //
 // v1  endpoint type (KIP-919)

@@ -21,7 +21,8 @@ import (
 // conn is one client connection. Its reader goroutine decodes and handles requests one after another and writes their answers
 // itself, as long as each answer is ready. An answer that must wait (Produce for its flush, Fetch for data) is parked: a second
 // goroutine, begun with the first such answer, finishes parked answers in order. While something is parked only further Produce
-// requests are taken up; anything else waits, since Kafka promises that requests of one connection take effect in their order.
+// requests are taken up, and behind answers of the group coordinator further requests to it (groups.go); anything else waits, since Kafka
+// promises that requests of one connection take effect in their order.
 type conn struct {
 	srv      *Server
 	nc       net.Conn
@@ -44,14 +45,18 @@ type conn struct {
 	// produceCall is kept for the next Produce request; checker is there while one is handled.
 	produceCall *produceCall
 	checker     *batch.Checker
+	// beat is the Heartbeat being handled.
+	beat wire.HeartbeatRequest
 
 	// parked carries answers from the reader to the finisher, which is started by the first.
-	parked   chan parked
-	started  bool
-	mu       sync.Mutex
-	drained  sync.Cond
-	waiting  int // parked answers not yet written, guarded by mu
-	finished chan struct{}
+	parked  chan parked
+	started bool
+	mu      sync.Mutex
+	drained sync.Cond
+	// waiting counts the parked answers that are not written yet, uncoordinated those of them that are not the group coordinator's. Both are
+	// guarded by mu.
+	waiting, uncoordinated int
+	finished               chan struct{}
 	// done is closed when the connection is over: whoever waits on its behalf gives up.
 	done     chan struct{}
 	doneOnce sync.Once
@@ -162,8 +167,8 @@ func (c *conn) serveOne() error {
 		return err
 	}
 	c.introduce(h.ClientID)
-	if h.Key != wire.KeyProduce {
-		// Produce has a decoder that checks for itself. Any other body is walked before it is decoded; what it will weigh must fit
+	if h.Key != wire.KeyProduce && h.Key != wire.KeyHeartbeat {
+		// Produce and Heartbeat have decoders that check for themselves. Any other body is walked before it is decoded; what it will weigh must fit
 		// into what was counted for it, and the rest goes back.
 		weight, err := wire.CheckBody(h.Key, h.Version, body, freeBytes+cost)
 		if err != nil {
@@ -173,6 +178,12 @@ func (c *conn) serveOne() error {
 			c.srv.memory.give(cost - weight)
 			c.cost = weight
 		}
+	}
+	switch {
+	case h.Key == wire.KeyProduce:
+	case toCoordinator(h.Key):
+		c.awaitParked(&c.uncoordinated)
+	default:
 		c.awaitDrained()
 	}
 	return c.handle(&c.req)
@@ -185,7 +196,7 @@ func (c *conn) introduce(clientID []byte) {
 		return
 	}
 	c.takeLeave()
-	c.client, c.introduced = activity.Client{ID: string(clientID), Host: "/" + c.ip}, true
+	c.client, c.introduced = activity.Client{ID: string(clientID), Host: c.host()}, true
 	t.Opened(c.client)
 }
 
@@ -220,6 +231,11 @@ func (c *conn) handle(r *Request) (err error) {
 		return c.produce(r)
 	case wire.KeyFetch:
 		return c.fetch(r)
+	case wire.KeyHeartbeat:
+		return c.heartbeat(r)
+	}
+	if h := groupHandlers[r.Key]; h != nil {
+		return c.group(r, h)
 	}
 	out, err := c.srv.answer(c.out[:0], r)
 	if err != nil {
@@ -371,6 +387,9 @@ func (c *conn) park(p parked) {
 	}
 	c.mu.Lock()
 	c.waiting++
+	if _, ok := p.(*groupCall); !ok {
+		c.uncoordinated++
+	}
 	c.mu.Unlock()
 	c.parked <- p
 }
@@ -392,7 +411,11 @@ func (c *conn) finishParked() {
 		}
 		out = keep(buf)
 		c.mu.Lock()
-		if c.waiting--; c.waiting == 0 {
+		c.waiting--
+		if _, ok := p.(*groupCall); !ok {
+			c.uncoordinated--
+		}
+		if c.waiting == 0 || c.uncoordinated == 0 {
 			c.drained.Broadcast()
 		}
 		c.mu.Unlock()
@@ -416,9 +439,12 @@ func (c *conn) busy() bool {
 	return c.waiting > 0
 }
 
-// awaitDrained waits until nothing is parked any more. A Fetch may wait for weeks, and as long as a request waits behind it nobody reads
+// awaitDrained waits until nothing is parked any more.
+func (c *conn) awaitDrained() { c.awaitParked(&c.waiting) }
+
+// awaitParked waits until one of the counts of parked answers is 0. A Fetch may wait for weeks, and as long as a request waits behind it nobody reads
 // on and would notice that the client left: so it is hurried once that takes longer than a connection may be idle.
-func (c *conn) awaitDrained() {
+func (c *conn) awaitParked(count *int) {
 	if !c.busy() {
 		return
 	}
@@ -432,7 +458,7 @@ func (c *conn) awaitDrained() {
 		defer t.Stop()
 	}
 	c.mu.Lock()
-	for c.waiting > 0 {
+	for *count > 0 {
 		c.drained.Wait()
 	}
 	c.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/config"
 	"github.com/barnabas-mq/barnabas/internal/controller"
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	coorddriver "github.com/barnabas-mq/barnabas/internal/coord/driver"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
 	"github.com/barnabas-mq/barnabas/internal/replica/driver"
@@ -20,6 +22,9 @@ type Deps struct {
 	// Partitions are the ones this node holds.
 	Partitions *driver.Set
 	Cluster    Cluster
+	Groups     Groups
+	// EnsureOffsetsTopic creates __consumer_offsets if it does not exist.
+	EnsureOffsetsTopic func(ctx context.Context) error
 	// Config is the configuration in force, with dynamic settings applied.
 	Config func() *config.Config
 	// LogDirs describes the log directories and the logs in them.
@@ -48,6 +53,17 @@ type Cluster interface {
 	IncrementalAlterConfigs(ctx context.Context, req controller.AlterConfigsRequest) []controller.AlterResult
 }
 
+// Groups is the group coordinator: the shards of __consumer_offsets on this node.
+type Groups interface {
+	// ShardOf is the partition that holds a group, here or elsewhere; -1 while there is no __consumer_offsets.
+	ShardOf(group string) int32
+	// Shards are the ones that are here.
+	Shards() []int32
+	NewCall() *coorddriver.Call
+	// Submit hands an event to a shard. It does not wait, for the disk or anybody else, and calls from one goroutine keep their order.
+	Submit(shard int32, call *coorddriver.Call, ev coord.Event)
+}
+
 // Metrics is what the server counts. Every method is called on hot paths and must not allocate.
 type Metrics interface {
 	ConnectionOpened()
@@ -62,4 +78,6 @@ type Metrics interface {
 	BytesOut(n int)
 	Produced(topic string, bytes, records int)
 	Fetched(topic string, bytes int)
+	// Committed counts offsets that a group has committed.
+	Committed(group string, partitions int)
 }

@@ -29,6 +29,7 @@ func (uncounted) Error(int16, kafka.ErrorCode)                                 {
 func (uncounted) BytesOut(int)                                                 {}
 func (uncounted) Produced(string, int, int)                                    {}
 func (uncounted) Fetched(string, int)                                          {}
+func (uncounted) Committed(string, int)                                        {}
 
 // safeBuffer is a bytes.Buffer for several goroutines.
 type safeBuffer struct {

@@ -65,8 +65,8 @@ type Server struct {
 	perIP     map[string]int
 	// nextAccept is when max.connection.creation.rate allows the next connection.
 	nextAccept time.Time
-	// waitingProduce and waitingFetch count parked answers.
-	waitingProduce, waitingFetch atomic.Int64
+	// waitingProduce, waitingFetch and waitingGroups count parked answers.
+	waitingProduce, waitingFetch, waitingGroups atomic.Int64
 	// noise bounds the log lines that strangers cause.
 	noise noise
 	// produceCalls recycles *produceCall. It is the server's own, since a call holds a channel: one made inside a testing/synctest bubble
@@ -252,14 +252,14 @@ func (s *Server) Close(ctx context.Context) {
 // State is what a server is doing right now.
 type State struct {
 	FetchSessions, FetchSessionPartitions int
-	// WaitingProduce and WaitingFetch count parked answers.
-	WaitingProduce, WaitingFetch        int
-	RequestMemoryUsed, RequestMemoryMax int64
+	// WaitingProduce and so on count parked answers.
+	WaitingProduce, WaitingFetch, WaitingGroups int
+	RequestMemoryUsed, RequestMemoryMax         int64
 }
 
 // State reads it, for metrics.
 func (s *Server) State() State {
-	st := State{WaitingProduce: int(s.waitingProduce.Load()), WaitingFetch: int(s.waitingFetch.Load()), RequestMemoryUsed: s.memory.used.Load(), RequestMemoryMax: s.memory.limit}
+	st := State{WaitingProduce: int(s.waitingProduce.Load()), WaitingFetch: int(s.waitingFetch.Load()), WaitingGroups: int(s.waitingGroups.Load()), RequestMemoryUsed: s.memory.used.Load(), RequestMemoryMax: s.memory.limit}
 	st.FetchSessions, st.FetchSessionPartitions = s.sessions.count()
 	return st
 }

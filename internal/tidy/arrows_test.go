@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/replica/driver": {"internal/replica", "internal/storage", "internal/batch"},
 	"internal/server":         {"internal/activity", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/driver", "internal/wire", "internal/batch", "internal/storage", "internal/replica/driver", "internal/controller", "internal/meta", "internal/config"},
 	"internal/activity":       {},
-	"internal/metrics":        {},
+	"internal/metrics":        {"internal/coord", "internal/coord/runtime"},
 	"internal/admin":          {},
 	"internal/recordfmt":      {},
 	"internal/broker": {"internal/server", "internal/wire", "internal/batch", "internal/storage", "internal/vfs", "internal/replica", "internal/replica/driver",

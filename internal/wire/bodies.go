@@ -13,6 +13,7 @@ import (
 //
 //	1 2 4 8 16   so many bytes
 //	s            a string, nullable or not
+//	b            bytes, nullable or not
 //	[x]          an array of primitives; [(x y)] one of structs, each with its tags in flexible versions
 //	?(x y)       a struct behind a byte that is -1 when there is none
 //	~0:x         what tag 0 holds, if it is there; tags not named are skipped
@@ -22,7 +23,15 @@ var bodies = parseBodies(map[int16]string{
 
 	KeyListOffsets:                 `4 1@2 [(s [(4 4@4 8)])] 4@10`,
 	KeyMetadata:                    `[(16@10 s)] 1@4 1@8-10 1@8`,
+	KeyOffsetCommit:                `s 4 s s@7 8@2-4 [(s [(4 8 4@6 s)])]`,
+	KeyOffsetFetch:                 `s@0-7 [(s [4])]@0-7 [(s s@9 4@9 [(s [4])])]@8 1@7`,
 	KeyFindCoordinator:             `s@0-3 1@1 [s]@4`,
+	KeyJoinGroup:                   `s 4 4@1 s s@5 s [(s b)] s@8`,
+	KeyHeartbeat:                   `s 4 s s@3`,
+	KeyLeaveGroup:                  `s s@0-2 [(s s s@5)]@3`,
+	KeySyncGroup:                   `s 4 s s@3 s@5 s@5 [(s b)]`,
+	KeyDescribeGroups:              `[s] 1@3`,
+	KeyListGroups:                  `[s]@4 [s]@5`,
 	KeyApiVersions:                 `s@3 s@3`,
 	KeyCreateTopics:                `[(s 4 2 [(4 [4])] [(s s)])] 4 1@1`,
 	KeyDeleteTopics:                `[s]@0-5 [(s 16)]@6 4`,
@@ -36,7 +45,9 @@ var bodies = parseBodies(map[int16]string{
 	KeyAlterConfigs:                `[(1 s [(s s)])] 1`,
 	KeyDescribeLogDirs:             `[(s [4])]`,
 	KeyCreatePartitions:            `[(s 4 [([4])])] 4 1`,
+	KeyDeleteGroups:                `[s]`,
 	KeyIncrementalAlterConfigs:     `[(1 s [(s 1 s)])] 1`,
+	KeyOffsetDelete:                `s [(s [(4)])]`,
 	KeyListPartitionReassignments:  `4 [(s [4])]`,
 	KeyDescribeClientQuotas:        `[(s 1 s)] 1`,
 	KeyDescribeUserScramCredential: `[(s)]`,
@@ -77,6 +88,7 @@ type shape byte
 const (
 	fixed shape = iota
 	text
+	blob
 	array
 	structure
 	optional
@@ -112,6 +124,8 @@ func (w *walker) field(f *field) {
 		w.Take(f.size)
 	case text:
 		w.String(w.flexible)
+	case blob:
+		w.Bytes(w.flexible)
 	case array:
 		n := w.ArrayLen(w.flexible, 1)
 		if w.weigh(int64(n) * elementWeight); w.bad {
@@ -201,6 +215,8 @@ func (p *bodyParser) field(word string) field {
 	switch {
 	case word == "s":
 		f.shape = text
+	case word == "b":
+		f.shape = blob
 	case word == "[":
 		f.shape, f.sub = array, p.list("]")
 	case word == "(":

@@ -12,7 +12,15 @@ const (
 	KeyFetch                       int16 = 1
 	KeyListOffsets                 int16 = 2
 	KeyMetadata                    int16 = 3
+	KeyOffsetCommit                int16 = 8
+	KeyOffsetFetch                 int16 = 9
 	KeyFindCoordinator             int16 = 10
+	KeyJoinGroup                   int16 = 11
+	KeyHeartbeat                   int16 = 12
+	KeyLeaveGroup                  int16 = 13
+	KeySyncGroup                   int16 = 14
+	KeyDescribeGroups              int16 = 15
+	KeyListGroups                  int16 = 16
 	KeyApiVersions                 int16 = 18
 	KeyCreateTopics                int16 = 19
 	KeyDeleteTopics                int16 = 20
@@ -26,8 +34,10 @@ const (
 	KeyAlterConfigs                int16 = 33
 	KeyDescribeLogDirs             int16 = 35
 	KeyCreatePartitions            int16 = 37
+	KeyDeleteGroups                int16 = 42
 	KeyIncrementalAlterConfigs     int16 = 44
 	KeyListPartitionReassignments  int16 = 46
+	KeyOffsetDelete                int16 = 47
 	KeyDescribeClientQuotas        int16 = 48
 	KeyDescribeUserScramCredential int16 = 50
 	KeyDescribeCluster             int16 = 60
@@ -42,14 +52,22 @@ type Range struct {
 }
 
 // versions is the one version table. Exceptions to "honoured in full", as long as they last: Produce 0-2 is advertised and
-// refused, as Kafka does it (old librdkafka switches compression off otherwise); Produce stops at 11 and FindCoordinator at 5
-// until transactions exist.
+// refused, as Kafka does it (old librdkafka switches compression off otherwise). Produce stops at 11 until transactions exist, FindCoordinator at
+// 5 until share groups do, OffsetCommit and OffsetFetch at 9: version 10 names topics by id.
 var versions = []Range{
 	{KeyProduce, 0, 11},
 	{KeyFetch, 4, 18},
 	{KeyListOffsets, 1, 11},
 	{KeyMetadata, 0, 13},
+	{KeyOffsetCommit, 2, 9},
+	{KeyOffsetFetch, 1, 9},
 	{KeyFindCoordinator, 0, 5},
+	{KeyJoinGroup, 0, 9},
+	{KeyHeartbeat, 0, 4},
+	{KeyLeaveGroup, 0, 5},
+	{KeySyncGroup, 0, 5},
+	{KeyDescribeGroups, 0, 6},
+	{KeyListGroups, 0, 5},
 	{KeyApiVersions, 0, 4},
 	{KeyCreateTopics, 2, 7},
 	{KeyDeleteTopics, 1, 6},
@@ -63,8 +81,10 @@ var versions = []Range{
 	{KeyAlterConfigs, 0, 2},
 	{KeyDescribeLogDirs, 1, 5},
 	{KeyCreatePartitions, 0, 3},
+	{KeyDeleteGroups, 0, 2},
 	{KeyIncrementalAlterConfigs, 0, 1},
 	{KeyListPartitionReassignments, 0, 0},
+	{KeyOffsetDelete, 0, 0},
 	{KeyDescribeClientQuotas, 0, 1},
 	{KeyDescribeUserScramCredential, 0, 0},
 	{KeyDescribeCluster, 0, 2},

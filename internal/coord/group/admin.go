@@ -58,7 +58,7 @@ func (s *Shard) list(r *ListRequest) {
 	for _, name := range s.groupNames() {
 		l := Listing{Group: name, State: Empty, Type: typeClassic}
 		if g := s.groups[name]; g != nil {
-			l.State, l.ProtocolType = g.state, g.protocolType
+			l.State, l.ProtocolType, l.Members, l.Generation = g.state, g.protocolType, len(g.members), g.generation
 		}
 		if passes(r.States, string(l.State)) && passes(r.Types, l.Type) {
 			reply.Groups = append(reply.Groups, l)

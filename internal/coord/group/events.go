@@ -206,6 +206,9 @@ type Listing struct {
 	ProtocolType string
 	State        State
 	Type         string
+	// Members and Generation are for metrics; the protocol does not ask for them.
+	Members    int
+	Generation int32
 }
 
 // DeleteRequest is a DeleteGroups, for groups of this shard.

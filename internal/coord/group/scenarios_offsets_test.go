@@ -325,7 +325,7 @@ func TestListFilters(t *testing.T) {
 	r := newRig(t, config())
 	r.stable(nil, "x")
 	r.commitOffset(func(q *offset.CommitRequest) { q.Group = "simple" })
-	stable := Listing{Group: "g", ProtocolType: "consumer", State: Stable, Type: "classic"}
+	stable := Listing{Group: "g", ProtocolType: "consumer", State: Stable, Type: "classic", Members: 1, Generation: 1}
 	simple := Listing{Group: "simple", State: Empty, Type: "classic"}
 	for _, c := range []struct {
 		states, types []string
