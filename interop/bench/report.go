@@ -56,10 +56,11 @@ var columns = map[string][]string{
 	"small requests": {"CPU us/request", "requests/s"},
 	"memory":         {"idle MiB", "added MiB", "KiB/connection"},
 	"start":          {"p50 ms", "p99 ms", "ms", "stop ms", "CPU ms", "RSS MiB", "open files"},
+	"groups":         {"heartbeats/s", "CPU us/heartbeat", "CPU % of a core", "KiB/member", "commits/s", "CPU us/commit", "ms", "ms without offsets", "CPU ms", "CPU us/member", "offsets", "MiB"},
 	"floor":          {"MB/s", "p50 ms", "p99 ms"},
 }
 
-var groups = []string{"produce", "consume", "latency", "small requests", "start", "memory", "floor"}
+var groups = []string{"produce", "consume", "latency", "small requests", "groups", "start", "memory", "floor"}
 
 var introductions = map[string]string{
 	"produce":        "Full batches from one client, five requests in flight. `page cache`: no flush before the answer, on either side. `fsync`: every acknowledged batch is on the disk, on both sides.",
@@ -68,6 +69,7 @@ var introductions = map[string]string{
 	"small requests": "Requests whose work is next to nothing, one at a time on each of four connections.",
 	"start":          "From exec to the first acknowledged record over a raw socket, and with many partitions from exec until each of them answers.",
 	"memory":         "Resident memory of a broker nobody has used, and what a thousand silent connections add.",
+	"groups":         "The group coordinator, over raw connections that do nothing else. `KiB/member` is what a member adds to the resident memory, its connection aside.",
 	"floor":          "Not a broker: `bench/floor` appends a block and calls fdatasync, one file after the other, with the blocks that the fsync rows above bring to each partition. What a log that flushes each block by itself could do on this disk.",
 }
 

@@ -109,7 +109,7 @@ func plan(o options) []block {
 	}
 	cache.rows = append(cache.rows, consume(1024, 1, 1_500_000, "none"), latency(pageCache, 1000, 1))
 	disk.rows = append(disk.rows, latency(fsync, 1000, 1))
-	probes.rows = probeRows(o)
+	probes.rows = append(probeRows(o), groupRows(o)...)
 	return []block{cache, disk, probes}
 }
 
