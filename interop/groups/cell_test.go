@@ -131,6 +131,9 @@ func (c *cell) await(what string, within time.Duration, ok func([]groups.Event) 
 		if ok(events) {
 			return
 		}
+		if err := c.writer.Err(); err != nil {
+			c.die("waiting for %s: %v", what, err)
+		}
 		for name, m := range c.members {
 			select {
 			case <-m.Ended():

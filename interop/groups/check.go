@@ -180,7 +180,7 @@ func Committed(exchanges []Exchange, events []Event, topic string) (last map[int
 		offsets := map[int32]int64{}
 		for _, t := range req.Topics {
 			for _, p := range t.Partitions {
-				if t.Topic == topic {
+				if t.Topic == topic || t.Topic == "" { // by id from version 10 on
 					offsets[p.Partition] = p.Offset
 				}
 			}
@@ -194,7 +194,7 @@ func Committed(exchanges []Exchange, events []Event, topic string) (last map[int
 		}
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {
-				if o, asked := offsets[p.Partition]; asked && t.Topic == topic && p.ErrorCode == 0 {
+				if o, asked := offsets[p.Partition]; asked && p.ErrorCode == 0 {
 					accepted = append(accepted, commit{p.Partition, o, x.Asked, x.Answered, x.Member})
 				}
 			}
@@ -261,7 +261,7 @@ func fetched(resp *kmsg.OffsetFetchResponse, topic string) map[int32]int64 {
 	for _, g := range resp.Groups {
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				if t.Topic == topic && p.ErrorCode == 0 {
+				if (t.Topic == topic || t.Topic == "") && p.ErrorCode == 0 { // by id from version 10 on
 					out[p.Partition] = p.Offset
 				}
 			}

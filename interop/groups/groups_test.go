@@ -2,7 +2,6 @@ package groups_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -382,7 +381,19 @@ func grown(c *cell) {
 	if _, err := c.admin.UpdatePartitions(ctx, c.partitions, c.topic); err != nil {
 		c.die("add partitions: %v", err)
 	}
-	c.writer.Grow(c.partitions)
+	for { // a new client is to know them all
+		topics, err := c.admin.ListTopics(ctx, c.topic)
+		if err == nil && len(topics[c.topic].Partitions) == c.partitions {
+			break
+		}
+		if ctx.Err() != nil {
+			c.die("the new partitions are not there: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := c.writer.Grow(c.partitions); err != nil {
+		c.die("%v", err)
+	}
 	done := c.balanced("A", "B")
 	c.timed(done.Sub(began))
 	c.flows("A", "B")
@@ -435,5 +446,3 @@ func restart(c *cell) {
 	c.flows("A", "B")
 	c.finish()
 }
-
-var _ = fmt.Sprint

@@ -43,7 +43,14 @@ func confluentMember(ctx context.Context, cfg Config, m *goMember) error {
 			err = errors.Join(err, r.Error)
 		}
 		m.committed(pending, err)
-		pending = map[int32]int64{}
+		if err == nil { // else it is tried again, at the latest before the partitions are given away
+			pending = map[int32]int64{}
+		}
+	}
+	forget := func(parts []kafka.TopicPartition) {
+		for _, p := range parts {
+			delete(pending, p.Partition)
+		}
 	}
 	err = c.SubscribeTopics([]string{cfg.Topic}, func(c *kafka.Consumer, e kafka.Event) error {
 		switch e := e.(type) {
@@ -51,11 +58,12 @@ func confluentMember(ctx context.Context, cfg Config, m *goMember) error {
 			m.emit(Event{Kind: Assigned, Partitions: confluentIDs(e.Partitions)})
 		case kafka.RevokedPartitions:
 			if c.AssignmentLost() {
-				pending = map[int32]int64{}
+				forget(e.Partitions)
 				m.emit(Event{Kind: Lost, Partitions: confluentIDs(e.Partitions)})
 				return nil
 			}
 			commit()
+			forget(e.Partitions)
 			m.emit(Event{Kind: Revoked, Partitions: confluentIDs(e.Partitions)})
 		}
 		return nil

@@ -42,7 +42,16 @@ func franzMember(ctx context.Context, cfg Config, m *goMember) error {
 			}
 		})
 		m.committed(told, failed)
-		pending = map[int32]kgo.EpochOffset{}
+		if failed == nil { // else it is tried again, at the latest before the partitions are given away
+			pending = map[int32]kgo.EpochOffset{}
+		}
+	}
+	forget := func(parts []int32) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, p := range parts {
+			delete(pending, p)
+		}
 	}
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Bootstrap), kgo.ClientID(cfg.ClientID), kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics(cfg.Topic), kgo.Balancers(balancer),
@@ -57,14 +66,13 @@ func franzMember(ctx context.Context, cfg Config, m *goMember) error {
 		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, parts map[string][]int32) {
 			if len(parts[cfg.Topic]) > 0 {
 				commit(ctx, cl)
+				forget(parts[cfg.Topic])
 				m.emit(Event{Kind: Revoked, Partitions: parts[cfg.Topic]})
 			}
 		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
 			if len(parts[cfg.Topic]) > 0 {
-				mu.Lock()
-				pending = map[int32]kgo.EpochOffset{}
-				mu.Unlock()
+				forget(parts[cfg.Topic])
 				m.emit(Event{Kind: Lost, Partitions: parts[cfg.Topic]})
 			}
 		}),

@@ -12,12 +12,12 @@ import (
 
 // Writer writes one record after the other into every partition of a topic, ten a second each, for as long as a scenario lasts.
 type Writer struct {
-	cl    *kgo.Client
-	topic string
-	stop  context.CancelFunc
-	done  chan struct{}
+	addr, topic string
+	stop        context.CancelFunc
+	done        chan struct{}
 
 	mu         sync.Mutex
+	cl, old    *kgo.Client
 	partitions int
 	truth      Truth
 	err        error
@@ -25,25 +25,40 @@ type Writer struct {
 
 // NewWriter starts to write.
 func NewWriter(addr, topic string, partitions int) (*Writer, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("writer"), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(100*time.Millisecond), kgo.MetadataMaxAge(500*time.Millisecond), kgo.ProducerLinger(0))
+	cl, err := writerClient(addr, topic)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	w := &Writer{cl: cl, topic: topic, stop: stop, done: make(chan struct{}), partitions: partitions, truth: make(Truth, partitions)}
+	w := &Writer{cl: cl, addr: addr, topic: topic, stop: stop, done: make(chan struct{}), partitions: partitions, truth: make(Truth, partitions)}
 	go w.run(ctx)
 	return w, nil
 }
 
-// Grow writes to more partitions from now on.
-func (w *Writer) Grow(partitions int) {
+func writerClient(addr, topic string) (*kgo.Client, error) {
+	return kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("writer"), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+}
+
+// Grow writes to more partitions from now on. The broker must know them: a client that does not would refuse the records, so it is a new one.
+func (w *Writer) Grow(partitions int) error {
+	cl, err := writerClient(w.addr, w.topic)
+	if err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.partitions = partitions
+	w.old, w.cl, w.partitions = w.cl, cl, partitions
 	for len(w.truth) < partitions {
 		w.truth = append(w.truth, nil)
 	}
+	return nil
+}
+
+// Err is what went wrong so far.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // Stop ends the writing and tells all that was acknowledged.
@@ -51,6 +66,9 @@ func (w *Writer) Stop() (Truth, error) {
 	w.stop()
 	<-w.done
 	w.cl.Close()
+	if w.old != nil {
+		w.old.Close()
+	}
 	return w.truth, w.err
 }
 
@@ -65,14 +83,14 @@ func (w *Writer) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		w.mu.Lock()
-		partitions := w.partitions
+		cl, partitions := w.cl, w.partitions
 		w.mu.Unlock()
 		batch := make([]*kgo.Record, partitions)
 		for p := range batch {
 			batch[p] = &kgo.Record{Partition: int32(p), Value: fmt.Appendf(nil, "%d/%d", p, n)}
 		}
 		// A batch that was begun is finished, so that the truth has every record that may be in the log.
-		for _, r := range w.cl.ProduceSync(context.Background(), batch...) {
+		for _, r := range cl.ProduceSync(context.Background(), batch...) {
 			w.mu.Lock()
 			switch p := r.Record.Partition; {
 			case r.Err != nil:

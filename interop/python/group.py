@@ -59,8 +59,8 @@ class Member:
             max_poll_interval_ms=c["poll_max_ms"], metadata_max_age_ms=c["metadata_ms"], auto_offset_reset="earliest", enable_auto_commit=False,
             fetch_max_wait_ms=200, request_timeout_ms=10000, reconnect_backoff_max_ms=500)
         consumer.subscribe([c["topic"]], listener=Listener())
+        pending = {}  # handed on and not committed
         while not self.stop:
-            pending = {}
             try:
                 polled = consumer.poll(timeout_ms=100)
             except Exception as e:  # noqa: BLE001: whatever it is, the test wants to read it
@@ -76,11 +76,13 @@ class Member:
                         emit("sleeping")
                         time.sleep(nap)
                         emit("awake")
+            pending = {tp: o for tp, o in pending.items() if tp in consumer.assignment()}
             if pending:
                 offsets = {str(tp.partition): o.offset for tp, o in pending.items()}
                 try:
                     consumer.commit(pending, timeout_ms=10000)
                     emit("commit", offsets=offsets)
+                    pending = {}
                 except Exception as e:  # noqa: BLE001
                     emit("commit_failed", offsets=offsets, error=type(e).__name__)
         consumer.close()

@@ -126,12 +126,9 @@ public final class GroupMember implements ConsumerRebalanceListener {
     try {
       consumer.commitSync(pending);
       pending.clear();
-    } catch (org.apache.kafka.common.errors.RebalanceInProgressException e) {
-      // The records stay pending: the commit is tried again before the partitions are given away.
-      event.put("event", "commit_failed").put("error", e.getClass().getSimpleName());
     } catch (RuntimeException e) {
+      // The records stay pending: the commit is tried again, at the latest before the partitions are given away.
       event.put("event", "commit_failed").put("error", e.getClass().getSimpleName());
-      pending.clear();
     }
     emit(event);
   }
