@@ -11,9 +11,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // resetFlags are the flags of reset-offsets as typed.
@@ -276,14 +278,33 @@ func (a *app) planReset(ctx context.Context, adm *adminClient, group string, to 
 	return out, nil
 }
 
+// fetchOffsets reads what one group has committed. The first question about a group of a new cluster makes the broker create
+// __consumer_offsets, and until that is there nobody coordinates: a moment worth waiting for.
+func (a *app) fetchOffsets(ctx context.Context, adm *adminClient, group string) (kadm.OffsetResponses, error) {
+	for end := time.Now().Add(a.apiTimeout()); ; {
+		r := adm.FetchManyOffsets(ctx, group)[group]
+		if r.Err == nil {
+			return r.Fetched, nil
+		}
+		if !kerr.IsRetriable(r.Err) || time.Now().After(end) {
+			return nil, a.groupError(wrap(r.Err, "reading the offsets of group %s", shownName(group)), group)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // committedOf reads the committed offsets of one group, by topic and partition.
 func (a *app) committedOf(ctx context.Context, adm *adminClient, group string) (map[string]map[int32]*int64, error) {
-	r := adm.FetchManyOffsets(ctx, group)[group]
-	if r.Err != nil {
-		return nil, a.groupError(wrap(r.Err, "reading the offsets of group %s", shownName(group)), group)
+	fetched, err := a.fetchOffsets(ctx, adm, group)
+	if err != nil {
+		return nil, err
 	}
 	out := map[string]map[int32]*int64{}
-	for topic, parts := range r.Fetched { // any order: a map into a map
+	for topic, parts := range fetched { // any order: a map into a map
 		for p, o := range parts { // any order: a map into a map
 			if o.Err != nil {
 				return nil, a.groupError(wrap(o.Err, "reading the offset of %s-%d of group %s", topic, p, shownName(group)), group)
@@ -338,12 +359,12 @@ by import, by reset-offsets --from-file, and the CSV by Kafka's tool, too.`,
 			}
 			groups := []exportedGroup{}
 			for _, l := range listed {
-				r := adm.FetchManyOffsets(ctx, l.Group)[l.Group]
-				if r.Err != nil {
-					return a.groupError(wrap(r.Err, "reading the offsets of group %s", shownName(l.Group)), l.Group)
+				fetched, err := a.fetchOffsets(ctx, adm, l.Group)
+				if err != nil {
+					return err
 				}
 				g := exportedGroup{Group: l.Group, Offsets: []exportedOffset{}}
-				for _, o := range r.Fetched.Sorted() {
+				for _, o := range fetched.Sorted() {
 					if o.Err != nil {
 						return a.groupError(wrap(o.Err, "reading the offset of %s-%d of group %s", o.Topic, o.Partition, shownName(l.Group)), l.Group)
 					}
