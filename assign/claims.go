@@ -24,16 +24,12 @@ type claims struct {
 // newClaims makes room for lists of claims with so many entries in all. With none at all, owners stay nil.
 func (pr *problem) newClaims(entries int) claims {
 	cl := claims{pr: pr, tidy: true}
-	if entries == 0 {
+	if entries == 0 || pr.topics() == 0 {
 		return cl
 	}
-	m, p := pr.members(), pr.partitions()
-	space := make(ints, p+entries+2*m+1)
-	pr.owner, pr.load = space.cut(p), space.cut(m)
-	cl.held, cl.start = space.cut(entries)[:0], space.cut(m+1)
-	for i := range pr.owner {
-		pr.owner[i] = none
-	}
+	pr.owner, pr.load = pr.space.cut(pr.partitions()), pr.space.cut(pr.members())
+	cl.held, cl.start = pr.space.cut(entries)[:0], pr.space.cut(pr.members()+1)
+	fill(pr.owner, none)
 	cl.bits = newTopicBits(pr)
 	return cl
 }
@@ -53,33 +49,29 @@ func (cl *claims) generation(g int32) {
 	}
 }
 
-// list is the claim of member m to partitions of topic t, which follows the claim to topic before in the same list.
-func (cl *claims) list(m, t, before int32, partitions []int32, generation int32) {
-	pr := cl.pr
-	cl.held = append(cl.held, t)
-	if t <= before || len(partitions) == 0 || !cl.bits.has(pr.class[m], t) {
-		cl.tidy = false
-		if t < 0 {
-			return
+// take takes a claim of member m to partitions of topic t (none: an unknown one), which follows one to topic before in its list.
+func (cl *claims) take(m, t, before int32, partitions []int32, generation int32) {
+	pr, n := cl.pr, 0
+	if t > before && cl.best == nil && cl.bits.has(pr.class[m], t) {
+		// What ascends, exists, and is nobody's yet needs no weighing.
+		from, to := pr.base[t], pr.base[t+1]
+		for last := from - 1; n < len(partitions); n++ {
+			p := from + partitions[n]
+			if p <= last || p >= to || pr.owner[p] != none {
+				break
+			}
+			pr.owner[p] = m
+			last = p
 		}
 	}
-	owner := pr.owner[pr.base[t]:pr.base[t+1]]
-	last := none
-	for _, p := range partitions {
-		if p <= last {
-			cl.tidy = false
-		}
-		last = p
-		switch {
-		case uint(p) >= uint(len(owner)):
-			cl.tidy = false
-		case owner[p] == none && cl.best == nil:
-			owner[p] = m
-		default:
-			cl.weigh(m, pr.base[t]+p, generation)
-		}
+	pr.load[m] += int32(n)
+	if n > 0 && n == len(partitions) {
+		return
 	}
-	pr.load[m] += int32(len(partitions))
+	cl.tidy = false
+	for _, p := range partitions[n:] {
+		cl.claim(m, t, p, generation)
+	}
 }
 
 func (cl *claims) claim(m, t, partition, generation int32) {
@@ -159,60 +151,86 @@ func (cl *claims) listOf(m int32) []int32 {
 	return cl.held[cl.start[m]:cl.start[m+1]]
 }
 
-// claimOwned reads what members say they own in their subscriptions (cooperative-sticky).
-func (c *classic) claimOwned() claims {
-	entries := 0
-	for _, i := range c.members {
-		entries += len(c.input[i].Owned)
-	}
+// claimOwned reads what members say they own in their subscriptions (cooperative-sticky): so many entries in all.
+func (c *classic) claimOwned(entries int) claims {
 	cl := c.newClaims(entries)
 	cl.generationOf = cooperativeGeneration
-	if entries == 0 {
+	if c.owner == nil {
 		return cl
 	}
-	var near []int32 // the list before: neighbours often hold the same topics
+	var before []TopicPartitions
+	var near []int32
 	for m, i := range c.members {
 		from := len(cl.held)
-		cl.start[m+1] = int32(from)
+		cl.start[m] = int32(from)
 		s := &c.input[i].Subscription
 		if len(s.Owned) == 0 {
 			continue
 		}
 		gen := cooperativeGeneration(s)
 		cl.generation(gen)
-		last := none
-		for j := range s.Owned {
-			for len(near) > 0 && near[0] <= last {
-				near = near[1:]
-			}
-			hint := last + 1
-			if len(near) > 0 {
-				hint = near[0]
-			}
-			e := &s.Owned[j]
-			t := c.guess(e.Topic, hint)
-			cl.list(int32(m), t, last, e.Partitions, gen)
-			last = t
-		}
-		near = cl.held[from:]
-		cl.start[m+1] = int32(len(cl.held))
+		cl.held = cl.held[:from+len(s.Owned)]
+		c.claimList(&cl, int32(m), s.Owned, before, cl.held[from:], near, gen)
+		before, near = s.Owned, cl.held[from:]
 	}
+	cl.start[len(c.members)] = int32(len(cl.held))
 	return cl
 }
 
-// claimUserData reads what members remember in sticky user data.
-func (c *classic) claimUserData() claims {
-	some := 0
-	for _, i := range c.members {
-		some += min(len(c.input[i].UserData), 1)
+// claimList takes the claims of member m and notes their topics in held. before is the list of another member, and near the topics in it:
+// neighbours often hold partitions of the same ones.
+//
+// This is where a rebalance spends its time. Therefore names and partitions are looked at in turn, and the simplest claim, to one partition
+// that exists and is nobody's yet, is taken here and now.
+func (c *classic) claimList(cl *claims, m int32, list, before []TopicPartitions, held, near []int32, generation int32) {
+	held = held[:len(list)]
+	for j, k := 0, 0; j < len(list); {
+		// As long as both lists name the same topics, nothing has to be looked up.
+		mine, theirs, n := list[j:], before[k:], 0
+		for n < len(mine) && n < len(theirs) && mine[n].Topic == theirs[n].Topic {
+			n++
+		}
+		copy(held[j:], near[k:k+n])
+		if j, k = j+n, k+n; j == len(list) {
+			break
+		}
+		t := none
+		if j > 0 {
+			t = held[j-1]
+		}
+		t = c.guess(list[j].Topic, t+1)
+		held[j] = t
+		for j++; k < len(near) && near[k] <= t; {
+			k++
+		}
 	}
-	cl := c.newClaims(some)
+	base, owner, last := c.base, c.owner, none
+	plain := cl.best == nil && cl.bits.all
+	for j := range list {
+		t, partitions := held[j], list[j].Partitions
+		if plain && t > last && len(partitions) == 1 {
+			from, p := base[t], partitions[0]
+			if uint32(p) < uint32(base[t+1]-from) && owner[from+p] == none {
+				owner[from+p] = m
+				last = t
+				c.load[m]++
+				continue
+			}
+		}
+		cl.take(m, t, last, partitions, generation)
+		last = t
+	}
+}
+
+// claimUserData reads what members remember in sticky user data; memories is how many of them have some.
+func (c *classic) claimUserData(memories int) claims {
+	cl := c.newClaims(memories)
 	cl.tidy = false // bytes are no lists that could be changed
 	cl.generationOf = func(s *Subscription) int32 {
 		_, gen := DecodeStickyUserData(s.UserData)
 		return gen
 	}
-	if some == 0 {
+	if c.owner == nil {
 		return cl
 	}
 	for m, i := range c.members {

@@ -24,6 +24,8 @@ type problem struct {
 	owned int     // how many partitions have an owner
 
 	racks *racks // nil where racks change nothing
+
+	space ints
 }
 
 const (
@@ -49,12 +51,32 @@ func (pr *problem) topicAt(p, t int32) int32 {
 	return t
 }
 
-// ints is one allocation from which arrays are cut.
+// ints is one allocation from which arrays of zeros are cut; a small group then costs few. What does not fit is allocated.
 type ints []int32
 
 func (a *ints) cut(n int) []int32 {
+	if n > len(*a) {
+		return make([]int32, n)
+	}
 	s := (*a)[:n:n]
 	*a = (*a)[n:]
+	return s
+}
+
+// fill sets all of s to v.
+func fill(s []int32, v int32) {
+	if len(s) == 0 {
+		return
+	}
+	s[0] = v
+	for n := 1; n < len(s); n *= 2 {
+		copy(s[n:], s[:n])
+	}
+}
+
+func filled(n int, v int32) []int32 {
+	s := make([]int32, n)
+	fill(s, v)
 	return s
 }
 
@@ -134,29 +156,41 @@ func (c *classic) index() {
 	}
 }
 
-// number fills c but for owners and racks. order gives the members' numbers.
-func (c *classic) number(members []Member, topics []Topic, order func([]int32, []Member) []int32) error {
-	if len(members) > MaxPartitions || len(topics) > MaxPartitions {
+// reserve makes room for what a group of this size needs where all read the same: numbers, and where there are claims, with so many
+// entries in all, owners and what even.go makes of them.
+func (pr *problem) reserve(members, topics int, partitions int64, claims int) error {
+	if members > MaxPartitions || topics > MaxPartitions || partitions > MaxPartitions {
 		return ErrTooLarge
 	}
-	space := make(ints, 2*len(members)+3*len(topics)+1)
+	n := 3*members + 3*topics + 1
+	if claims > 0 {
+		n += int(partitions) + claims + 6*members + 4 + 2*topics
+	}
+	pr.space = make(ints, n)
+	return nil
+}
+
+// number fills c but for owners and racks. order gives the members' numbers; claims is how many entries their claims have in all.
+func (c *classic) number(members []Member, topics []Topic, order func([]int32, []Member) []int32, claims int) error {
+	total := int64(0)
+	for i := range topics {
+		total += int64(max(topics[i].Partitions, 0))
+	}
+	if err := c.reserve(len(members), len(topics), total, claims); err != nil {
+		return err
+	}
 	c.input, c.known = members, topics
-	c.members = order(space.cut(len(members)), members)
-	c.topic = space.cut(len(topics))
+	c.members = order(c.space.cut(len(members)), members)
+	c.topic = c.space.cut(len(topics))
 	if !orderNames(c.topic, func(i int) string { return topics[i].Name }) {
 		c.topic = slices.CompactFunc(c.topic, func(a, b int32) bool { return topics[a].Name == topics[b].Name })
 	}
-	c.base = space.cut(len(c.topic) + 1)
-	total := int64(0)
+	c.base = c.space.cut(len(c.topic) + 1)
 	for t, i := range c.topic {
-		total += int64(max(topics[i].Partitions, 0))
-		if total > MaxPartitions {
-			return ErrTooLarge
-		}
-		c.base[t+1] = int32(total)
+		c.base[t+1] = c.base[t] + max(topics[i].Partitions, 0)
 	}
-	c.class = space.cut(len(c.members))
-	c.classify(space.cut(len(c.topic)))
+	c.class = c.space.cut(len(c.members))
+	c.classify(c.space.cut(len(c.topic)))
 	return nil
 }
 

@@ -6,7 +6,8 @@ import "slices"
 // capacities end where they do, so that appending to one never writes into the next.
 type output[E any] struct {
 	*problem
-	entry func(t int32, partitions []int32) E
+	// fill makes entries: of topic[e], with the partitions in flat from where the entry before ends to end[e].
+	fill func(list []E, topic, end, flat []int32)
 	// set says what member m gets. It is called at most once for each member, and not for members who get nothing.
 	set func(m int32, list []E)
 }
@@ -42,8 +43,8 @@ func (o *output[E]) write(plan []int32) {
 		s.last = none
 	}
 	flat := make([]int32, parts)
-	index := make(ints, 2*entries+1)
-	topic, begin := index.cut(int(entries)), index.cut(int(entries)+1)
+	index := make(ints, 2*entries)
+	topic, end := index.cut(int(entries)), index.cut(int(entries))
 	for t := range int32(o.topics()) {
 		base := o.base[t]
 		for p, m := range plan[base:o.base[t+1]] {
@@ -53,18 +54,16 @@ func (o *output[E]) write(plan []int32) {
 			s := &shares[m]
 			if s.last != t {
 				s.last = t
-				topic[s.entries], begin[s.entries] = t, s.parts
+				topic[s.entries] = t
 				s.entries++
 			}
 			flat[s.parts] = int32(p)
 			s.parts++
+			end[s.entries-1] = s.parts
 		}
 	}
-	begin[entries] = parts
 	list := make([]E, entries)
-	for e, t := range topic {
-		list[e] = o.entry(t, flat[begin[e]:begin[e+1]:begin[e+1]])
-	}
+	o.fill(list, topic, end, flat)
 	from := int32(0)
 	for m := range shares {
 		// Every member's stretch has been filled to its end.
@@ -90,50 +89,69 @@ func (o *output[E]) deal(parts []component) {
 		total += n
 		rounds, width = max(rounds, (n+k-1)/k), max(width, len(c.topics))
 	}
-	scratch := make(ints, rounds+width+1)
-	where, begin := scratch.cut(rounds), scratch.cut(width+1)
+	scratch := make(ints, 3*rounds+width+1)
+	d := dealing{begin: scratch.cut(width + 1), where: scratch.cut(rounds), topic: scratch.cut(rounds), end: scratch.cut(rounds)}
 	flat, list := make([]int32, total), make([]E, entries)
-	f, e := 0, 0
 	for i := range parts {
 		c := &parts[i]
-		k := int32(len(c.members))
-		for x, t := range c.topics {
-			begin[x+1] = begin[x] + o.size(t)
-		}
-		n := begin[len(c.topics)]
-		// where[j] is the topic of the member's partition in round j. For the next member it is the same or a later one.
-		clear(where)
-		for j, x, at := 0, int32(0), int32(0); at < n; j, at = j+1, at+k {
-			for at >= begin[x+1] {
-				x++
-			}
-			where[j] = x
-		}
+		d.lay(o.problem, c)
 		for i, m := range c.members {
-			first, open, last := e, f, none
-			for j, at := 0, int32(i); at < n; j, at = j+1, at+k {
-				x := where[j]
-				for at >= begin[x+1] {
-					x++
-				}
-				where[j] = x
-				if x != last {
-					if last != none {
-						list[e] = o.entry(c.topics[last], flat[open:f:f])
-						e++
-					}
-					open, last = f, x
-				}
-				flat[f] = at - begin[x]
-				f++
+			n, e := d.member(int32(i), flat)
+			if e == 0 {
+				break // nor does anybody after it
 			}
-			if last != none {
-				list[e] = o.entry(c.topics[last], flat[open:f:f])
-				e++
-				o.set(m, list[first:e:e])
-			}
+			o.fill(list[:e], d.topic[:e], d.end[:e], flat)
+			o.set(m, list[:e:e])
+			flat, list = flat[n:], list[e:]
 		}
 	}
+}
+
+// dealing is a component while it is dealt.
+type dealing struct {
+	topics     []int32
+	begin      []int32 // place in topics -> where the topic begins, when they are laid end to end
+	where      []int32 // round -> the place of the topic of the member's partition; for the next member it is the same or a later one
+	step       int32   // the number of members
+	topic, end []int32 // what the member gets, entry by entry
+}
+
+func (d *dealing) lay(pr *problem, c *component) {
+	d.topics, d.step, d.begin = c.topics, int32(len(c.members)), d.begin[:len(c.topics)+1]
+	for x, t := range c.topics {
+		d.begin[x+1] = d.begin[x] + pr.size(t)
+	}
+	x := int32(0)
+	for j, at := 0, int32(0); at < d.begin[len(c.topics)]; j, at = j+1, at+d.step {
+		for at >= d.begin[x+1] {
+			x++
+		}
+		d.where[j] = x
+	}
+}
+
+// member writes the partitions of the i-th member to flat, and answers how many they are, of how many topics.
+func (d *dealing) member(i int32, flat []int32) (n, entries int) {
+	begin, where, last := d.begin, d.where, none
+	total := begin[len(begin)-1]
+	for at := i; at < total; at += d.step {
+		x := where[n]
+		if at >= begin[x+1] {
+			for x++; at >= begin[x+1]; {
+				x++
+			}
+			where[n] = x
+		}
+		if x != last {
+			d.topic[entries] = d.topics[x]
+			entries++
+			last = x
+		}
+		flat[n] = at - begin[x]
+		n++
+		d.end[entries-1] = int32(n)
+	}
+	return n, entries
 }
 
 // fresh says that deal knows the plan.
@@ -147,7 +165,7 @@ func (pr *problem) fresh(parts []component) bool {
 // held is the topics of a member's list, old the list itself, partitions those of one entry.
 func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, partitions func(*E) []int32) {
 	members := o.members()
-	ends := make([]int32, members+1) // where a member's edits end in edits, and before it is filled, where they begin
+	ends := o.space.cut(members + 1) // where a member's edits end in edits, and before it is filled, where they begin
 	entries, gains := 0, 0
 	for _, c := range changes {
 		if c.from >= 0 {
@@ -176,6 +194,7 @@ func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, pa
 		}
 	}
 	list, flat := make([]E, 0, entries+gains), make([]int32, 0, gains)
+	topic, end := o.space.cut(1), o.space.cut(1)
 	for m := range int32(members) {
 		had := old(m)
 		first := int32(0)
@@ -211,7 +230,9 @@ func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, pa
 				had, topics = had[1:], topics[1:]
 			}
 			if now, flat = merge(flat, now, todo[:n], o.base[t]); len(now) > 0 {
-				list = append(list, o.entry(t, now))
+				topic[0], end[0] = t, int32(len(now))
+				list = list[:len(list)+1]
+				o.fill(list[len(list)-1:], topic, end, now)
 			}
 			todo = todo[n:]
 		}

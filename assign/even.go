@@ -27,9 +27,7 @@ func (s *solver) even(members, topics []int32) {
 	}
 	m := int32(len(members))
 	q, r := total/m, total%m
-	space := make(ints, 2*m)
-	d := dealer{load: load, q: q, short: space.cut(int(m))[:0], exact: space.cut(int(m))[:0]}
-	d.more = r
+	d := dealer{load: load, q: q, more: r, short: pr.space.cut(int(m))[:0], exact: pr.space.cut(int(m))[:0]}
 	release := int32(0)
 	for _, i := range members {
 		keep := load[i]
@@ -133,8 +131,7 @@ func (pr *problem) descending(topics []int32, visit func(p int32) bool) {
 	if len(topics) == 0 {
 		return
 	}
-	lists := make([]int32, 2*len(topics))
-	waiting := lists[:len(topics)]
+	waiting, active := pr.space.cut(len(topics)), pr.space.cut(len(topics))[:0]
 	for i, t := range topics {
 		waiting[len(topics)-1-i] = t
 	}
@@ -147,7 +144,6 @@ func (pr *problem) descending(topics []int32, visit func(p int32) bool) {
 	if !slices.IsSortedFunc(waiting, bySize) {
 		slices.SortFunc(waiting, bySize)
 	}
-	active := lists[len(topics):len(topics)]
 	for k := pr.size(waiting[0]) - 1; k >= 0; k-- {
 		old := len(active)
 		for len(waiting) > 0 && pr.size(waiting[0]) > k {

@@ -26,7 +26,7 @@ func (Range) Subscribe(topics []string, _ []TopicPartitions, generation int32, r
 // Assign returns the plan.
 func (Range) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	if err := c.number(members, topics, orderStatic); err != nil {
+	if err := c.number(members, topics, orderStatic, 0); err != nil {
 		return nil, err
 	}
 	r := ranger{problem: &c.problem, plan: filled(c.partitions(), none)}

@@ -22,7 +22,7 @@ func (RoundRobin) Subscribe(topics []string, _ []TopicPartitions, generation int
 // Assign returns the plan.
 func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	if err := c.number(members, topics, orderStatic); err != nil {
+	if err := c.number(members, topics, orderStatic, 0); err != nil {
 		return nil, err
 	}
 	out := make([]Assignment, len(members))

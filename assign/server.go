@@ -71,10 +71,14 @@ func (Uniform) Name() string { return "uniform" }
 // Assign returns the target.
 func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
 	var c identified
-	if err := c.number(members, topics, orderGroup); err != nil {
+	entries := 0
+	for i := range members {
+		entries += len(members[i].Target)
+	}
+	if err := c.number(members, topics, orderGroup, entries); err != nil {
 		return nil, err
 	}
-	cl := c.claimTargets()
+	cl := c.claimTargets(entries)
 	cl.settle()
 	c.readRacks(
 		func(m int) string { return members[c.members[m]].Rack },
@@ -106,7 +110,7 @@ func (ServerRange) Name() string { return "range" }
 // Assign returns the target.
 func (ServerRange) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
 	var c identified
-	if err := c.number(members, topics, orderGroupStatic); err != nil {
+	if err := c.number(members, topics, orderGroupStatic, 0); err != nil {
 		return nil, err
 	}
 	r := ranger{problem: &c.problem, plan: filled(c.partitions(), none)}
@@ -146,15 +150,18 @@ func orderGroupStatic(order []int32, members []GroupMember) []int32 {
 	return order
 }
 
-// number fills c but for owners and racks. order gives the members' numbers.
-func (c *identified) number(members []GroupMember, topics []GroupTopic, order func([]int32, []GroupMember) []int32) error {
-	if len(members) > MaxPartitions || len(topics) > MaxPartitions {
-		return ErrTooLarge
+// number fills c but for owners and racks. order gives the members' numbers; claims is how many entries their claims have in all.
+func (c *identified) number(members []GroupMember, topics []GroupTopic, order func([]int32, []GroupMember) []int32, claims int) error {
+	total := int64(0)
+	for i := range topics {
+		total += int64(max(topics[i].Partitions, 0))
 	}
-	space := make(ints, 2*len(members)+3*len(topics)+1)
+	if err := c.reserve(len(members), len(topics), total, claims); err != nil {
+		return err
+	}
 	c.input, c.known = members, topics
-	c.members = order(space.cut(len(members)), members)
-	c.topic = space.cut(len(topics))
+	c.members = order(c.space.cut(len(members)), members)
+	c.topic = c.space.cut(len(topics))
 	for t := range c.topic {
 		c.topic[t] = int32(t)
 	}
@@ -163,53 +170,75 @@ func (c *identified) number(members []GroupMember, topics []GroupTopic, order fu
 		slices.SortStableFunc(c.topic, byID)
 	}
 	c.topic = slices.CompactFunc(c.topic, func(a, b int32) bool { return topics[a].ID == topics[b].ID })
-	c.base = space.cut(len(c.topic) + 1)
-	total := int64(0)
+	c.base = c.space.cut(len(c.topic) + 1)
 	for t, i := range c.topic {
-		total += int64(max(topics[i].Partitions, 0))
-		if total > MaxPartitions {
-			return ErrTooLarge
-		}
-		c.base[t+1] = int32(total)
+		c.base[t+1] = c.base[t] + max(topics[i].Partitions, 0)
 	}
-	c.class = space.cut(len(c.members))
-	return c.classify(space.cut(len(c.topic)))
+	c.class = c.space.cut(len(c.members))
+	return c.classify(c.space.cut(len(c.topic)))
 }
 
-// claimTargets takes old targets for claims, all of one generation.
-func (c *identified) claimTargets() claims {
-	entries := 0
-	for _, i := range c.members {
-		entries += len(c.input[i].Target)
-	}
+// claimTargets takes old targets, which have so many entries in all, for claims of one generation.
+func (c *identified) claimTargets(entries int) claims {
 	cl := c.newClaims(entries)
-	if entries == 0 {
+	if c.owner == nil {
 		return cl
 	}
 	cl.generation(0)
-	var near []int32 // the list before: neighbours often hold the same topics
+	var before []IDPartitions
+	var near []int32
 	for m, i := range c.members {
 		from := len(cl.held)
-		last := none
-		target := c.input[i].Target
-		for j := range target {
-			for len(near) > 0 && near[0] <= last {
-				near = near[1:]
-			}
-			hint := last + 1
-			if len(near) > 0 {
-				hint = near[0]
-			}
-			t := c.guess(&target[j].Topic, hint)
-			cl.list(int32(m), t, last, target[j].Partitions, 0)
-			last = t
+		cl.start[m] = int32(from)
+		if target := c.input[i].Target; len(target) > 0 {
+			cl.held = cl.held[:from+len(target)]
+			c.claimList(&cl, int32(m), target, before, cl.held[from:], near)
+			before, near = target, cl.held[from:]
 		}
-		if len(target) > 0 {
-			near = cl.held[from:]
-		}
-		cl.start[m+1] = int32(len(cl.held))
 	}
+	cl.start[len(c.members)] = int32(len(cl.held))
 	return cl
+}
+
+// claimList is classic.claimList for ids.
+func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions, held, near []int32) {
+	held = held[:len(list)]
+	for j, k := 0, 0; j < len(list); {
+		// As long as both lists name the same topics, nothing has to be looked up.
+		mine, theirs, n := list[j:], before[k:], 0
+		for n < len(mine) && n < len(theirs) && mine[n].Topic == theirs[n].Topic {
+			n++
+		}
+		copy(held[j:], near[k:k+n])
+		if j, k = j+n, k+n; j == len(list) {
+			break
+		}
+		t := none
+		if j > 0 {
+			t = held[j-1]
+		}
+		t = c.guess(&list[j].Topic, t+1)
+		held[j] = t
+		for j++; k < len(near) && near[k] <= t; {
+			k++
+		}
+	}
+	base, owner, last := c.base, c.owner, none
+	plain := cl.best == nil && cl.bits.all
+	for j := range list {
+		t, partitions := held[j], list[j].Partitions
+		if plain && t > last && len(partitions) == 1 {
+			from, p := base[t], partitions[0]
+			if uint32(p) < uint32(base[t+1]-from) && owner[from+p] == none {
+				owner[from+p] = m
+				last = t
+				c.load[m]++
+				continue
+			}
+		}
+		cl.take(m, t, last, partitions, 0)
+		last = t
+	}
 }
 
 // Ids are made by brokers, at random: mixing the halves is enough.
@@ -313,8 +342,13 @@ func (c *identified) classify(first []int32) error {
 func (c *identified) output(out [][]IDPartitions) output[IDPartitions] {
 	return output[IDPartitions]{
 		problem: &c.problem,
-		entry: func(t int32, partitions []int32) IDPartitions {
-			return IDPartitions{c.known[c.topic[t]].ID, partitions}
+		fill: func(list []IDPartitions, topic, end, flat []int32) {
+			from := int32(0)
+			for i := range list {
+				to := end[i]
+				list[i].Topic, list[i].Partitions = c.known[c.topic[topic[i]]].ID, flat[from:to:to]
+				from = to
+			}
 		},
 		set: func(m int32, list []IDPartitions) { out[c.members[m]] = list },
 	}

@@ -21,7 +21,7 @@ func (Simple) Name() string { return "simple" }
 // coordinator has initialised; others must not be handed out yet.
 func (Simple) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
 	var c identified
-	if err := c.number(members, topics, orderGroup); err != nil {
+	if err := c.number(members, topics, orderGroup, 0); err != nil {
 		return nil, err
 	}
 	s := sharing{problem: &c.problem, holders: make([][]int32, c.partitions())}

@@ -49,7 +49,7 @@ func (pr *problem) solve(parts []component, record bool) ([]int32, []change) {
 	if pr.owner == nil {
 		pr.owner, pr.load = filled(pr.partitions(), none), make([]int32, pr.members())
 	}
-	s := &solver{problem: pr, plan: pr.owner, load: pr.load, excess: make([]int32, pr.members()), record: record}
+	s := &solver{problem: pr, plan: pr.owner, load: pr.load, excess: pr.space.cut(pr.members()), record: record}
 	var f *flows
 	for i := range parts {
 		if parts[i].even {
@@ -84,7 +84,7 @@ func (pr *problem) components() []component {
 		return nil
 	}
 	if readers == 1 {
-		one := component{members: make([]int32, 0, pr.members()), topics: pr.classTopics[only], even: pr.racks == nil}
+		one := component{members: pr.space.cut(pr.members())[:0], topics: pr.classTopics[only], even: pr.racks == nil}
 		for i, k := range pr.class {
 			if k == only {
 				one.members = append(one.members, int32(i))
@@ -398,12 +398,4 @@ func (n *network) realize(f *flows, ps *pools, topics []int32) {
 			}
 		}
 	}
-}
-
-func filled(n int, v int32) []int32 {
-	s := make([]int32, n)
-	for i := range s {
-		s[i] = v
-	}
-	return s
 }

@@ -33,10 +33,14 @@ func (Sticky) Subscribe(topics []string, owned []TopicPartitions, generation int
 // Assign returns the plan.
 func (a Sticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	if err := c.number(members, topics, orderIDs); err != nil {
+	memories := 0
+	for i := range members {
+		memories += min(len(members[i].UserData), 1)
+	}
+	if err := c.number(members, topics, orderIDs, memories); err != nil {
 		return nil, err
 	}
-	cl := c.claimUserData()
+	cl := c.claimUserData(memories)
 	cl.settle()
 	c.racksOfAll()
 	out := make([]Assignment, len(members))
@@ -83,10 +87,14 @@ func (CooperativeSticky) Subscribe(topics []string, owned []TopicPartitions, gen
 // Assign returns the plan of this round: the target, without what some other member still claims.
 func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	if err := c.number(members, topics, orderIDs); err != nil {
+	entries := 0
+	for i := range members {
+		entries += len(members[i].Owned)
+	}
+	if err := c.number(members, topics, orderIDs, entries); err != nil {
 		return nil, err
 	}
-	cl := c.claimOwned()
+	cl := c.claimOwned(entries)
 	cl.settle()
 	c.racksOfAll()
 	out := make([]Assignment, len(members))
@@ -128,8 +136,15 @@ func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignmen
 func (c *classic) output(out []Assignment) output[TopicPartitions] {
 	return output[TopicPartitions]{
 		problem: &c.problem,
-		entry:   func(t int32, partitions []int32) TopicPartitions { return TopicPartitions{c.name(t), partitions} },
-		set:     func(m int32, list []TopicPartitions) { out[c.members[m]].Partitions = list },
+		fill: func(list []TopicPartitions, topic, end, flat []int32) {
+			from := int32(0)
+			for i := range list {
+				to := end[i]
+				list[i].Topic, list[i].Partitions = c.known[c.topic[topic[i]]].Name, flat[from:to:to]
+				from = to
+			}
+		},
+		set: func(m int32, list []TopicPartitions) { out[c.members[m]].Partitions = list },
 	}
 }
 
