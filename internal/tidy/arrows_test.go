@@ -50,6 +50,9 @@ var arrows = map[string][]string{
 	"internal/coord/runtime": {"internal/coord", "internal/coord/record"},
 	"internal/coord/driver":  {"internal/coord", "internal/coord/record", "internal/coord/runtime", "internal/replica/driver", "internal/storage", "internal/batch"},
 
+	"internal/sim/check": {},
+	"internal/sim":       {"internal/sim/check", "internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "assign"},
+
 	"internal/loadgen": {"internal/batch"},
 	"internal/testkit": {"internal/broker", "internal/config", "internal/batch"},
 
@@ -59,7 +62,8 @@ var arrows = map[string][]string{
 	"docs/examples/roundtrip": {},
 
 	"barnabastest": {"internal/broker", "internal/config"},
-	"cmd/barnabas": {"internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen"},
+	"cmd/barnabas": {"internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
+	"scenarios":    {},
 }
 
 // open packages may be imported by every internal package and by commands.
@@ -67,7 +71,7 @@ var open = []string{"internal/kafka", "internal/vtime"}
 
 // cores decide: no clock, goroutine, channel, lock, log or I/O.
 var cores = []string{"internal/kafka", "internal/vtime", "internal/wire", "internal/batch", "internal/meta", "internal/replica", "internal/controller",
-	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/journal", "assign"}
+	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/journal", "internal/sim", "internal/sim/check", "assign"}
 
 func TestArrowsGoOneWay(t *testing.T) {
 	for _, p := range load(t) {

@@ -1,0 +1,98 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
+)
+
+// retransmit is how long TCP waits before it sends a lost segment again; twice as long each further time.
+const retransmit = 200 * time.Millisecond
+
+// link is the connection of one member to the coordinator.
+type link struct {
+	rng      random
+	up, down vtime.Instant // the last arrival in each direction: messages do not overtake
+	cut      vtime.Instant // messages are held, or lost, until then
+	drop     bool
+}
+
+// api names what a request is, for counting.
+type api int
+
+const (
+	apiJoin api = iota
+	apiSync
+	apiHeartbeat
+	apiCommit
+	apiFetch
+	apiLeave
+	apiCount
+)
+
+var apiNames = [apiCount]string{"JoinGroup", "SyncGroup", "Heartbeat", "OffsetCommit", "OffsetFetch", "LeaveGroup"}
+
+// lost is the answer of a connection that broke, or of nobody.
+type lost struct{}
+
+// call is one request on its way and back.
+type call struct {
+	m    *member
+	life uint32
+	api  api
+	make func(coord.ReplyID) coord.Event
+	done func(body any)
+	ev   coord.Event // once it has arrived
+}
+
+// travel is when a message that is sent now arrives, in one direction.
+func (w *world) travel(l *link, last *vtime.Instant) vtime.Instant {
+	at := max(w.now, l.cut)
+	at = at.Add(time.Duration(w.sc.Network.Latency) + l.rng.within(time.Duration(w.sc.Network.Jitter)))
+	for again := retransmit; l.rng.chance(int64(w.sc.Network.Loss)); again *= 2 {
+		at = at.Add(again)
+		if again > time.Minute {
+			break
+		}
+	}
+	at = max(at, *last)
+	*last = at
+	return at
+}
+
+// ask sends a request to the coordinator. done hears the answer, or lost; not at all if the member dies first.
+func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coord.Event, done func(body any)) {
+	w := m.w
+	w.coord.messages[a]++
+	c := &call{m: m, life: m.life, api: a, make: build, done: done}
+	if w.now.Before(m.link.cut) && (m.link.drop || m.link.cut.Since(w.now) > timeout) {
+		w.queue.push(event{at: w.now.Add(timeout), m: m, run: func() { c.answer(lost{}) }})
+		return
+	}
+	w.queue.push(event{at: w.travel(&m.link, &m.link.up), run: func() { w.coord.receive(c) }})
+}
+
+// tell is the way back.
+func (w *world) tell(c *call, body any) {
+	m := c.m
+	if m.life != c.life || w.now.Before(m.link.cut) && m.link.drop {
+		if m.life == c.life {
+			w.queue.push(event{at: m.link.cut, m: m, run: func() { c.answer(lost{}) }})
+		}
+		return
+	}
+	w.queue.push(event{at: w.travel(&m.link, &m.link.down), m: m, run: func() { c.answer(body) }})
+}
+
+func (c *call) answer(body any) {
+	m := c.m
+	if m.life != c.life {
+		return
+	}
+	if m.cfg.Client == "poll-heartbeat" && m.batch != nil {
+		m.mail = append(m.mail, func() { c.done(body) }) // nobody looks at the socket while the application works
+		return
+	}
+	c.done(body)
+}

@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+)
+
+// Result is what a run has cost, from time zero on.
+type Result struct {
+	Seed  uint64        `json:"seed"`
+	Hash  string        `json:"trace_hash"`
+	Time  time.Duration `json:"-"` // simulated
+	Whole bool          `json:"whole"`
+
+	Rebalances int64 `json:"rebalances"`
+	// Moved partitions went from a member that was there to another; orphans had lost theirs. MovedMin is the least that any balanced plan
+	// had to move.
+	Moved    int64 `json:"moved"`
+	Orphans  int64 `json:"orphans_placed"`
+	MovedMin int64 `json:"moved_min"`
+	Evicted  int64 `json:"evicted"`
+
+	// Paused is the time in which partitions were read by nobody, of all of them together.
+	Paused        time.Duration `json:"-"`
+	PauseMax      time.Duration `json:"-"`
+	PauseMaxOf    string        `json:"pause_max_of,omitempty"`
+	Pauses        int64         `json:"pauses"`
+	AllStopped    time.Duration `json:"-"` // no partition was read
+	Fenced        time.Duration `json:"-"` // read by members that had been put out
+	Unsettled     time.Duration `json:"-"` // from the first disturbance until everybody has what is theirs, all together
+	LongestSettle time.Duration `json:"-"`
+
+	Records     int64 `json:"records"`
+	Duplicates  int64 `json:"duplicates"`
+	Redelivered int64 `json:"redeliveries"`
+	SharedKeys  int64 `json:"keys_of_several_members"`
+	Inversions  int64 `json:"order_inversions"`
+	LagPeak     int64 `json:"lag_peak"`       // of one partition
+	LagTotal    int64 `json:"lag_peak_group"` // of all, at a sample
+	LagEnd      int64 `json:"lag_end"`
+	Delayed     int64 `json:"records_delayed"` // came while nobody read their partition
+	Refused     int64 `json:"requests_refused"`
+
+	Messages []Count    `json:"messages"`
+	Loads    []Standing `json:"members"`
+	Recorded *Recorded  `json:"-"`
+}
+
+// Count is how often a request was sent to the coordinator.
+type Count struct {
+	API string `json:"api"`
+	N   int64  `json:"n"`
+}
+
+// Standing is what a member has at the end.
+type Standing struct {
+	Member     string `json:"member"`
+	Up         bool   `json:"up"`
+	Partitions int    `json:"partitions"`
+	Records    int64  `json:"records"`
+	Gone       string `json:"gave_up,omitempty"`
+}
+
+// Sent is all requests to the coordinator.
+func (r *Result) Sent() (n int64) {
+	for _, c := range r.Messages {
+		n += c.N
+	}
+	return n
+}
+
+func (w *world) result() *Result {
+	m := &w.m
+	r := &Result{Seed: w.opt.Seed, Hash: fmt.Sprintf("%016x", w.hash), Time: time.Duration(w.now - w.zero), Whole: !w.over,
+		Rebalances: m.rebalances, Moved: m.moved, Orphans: m.orphans, MovedMin: m.movedMin, Evicted: m.evicted,
+		PauseMax: m.pauseMax, Pauses: m.pauses, AllStopped: m.allStopped, Unsettled: m.unsettled, LongestSettle: m.longest,
+		Records: m.records, Duplicates: m.duplicates, Redelivered: m.redelivered, Inversions: m.inversions,
+		LagPeak: m.lagMost, LagTotal: m.lagTotal, Delayed: m.delayed, Refused: m.refused}
+	for _, p := range w.parts {
+		r.Paused += p.spent[nobody]
+		r.Fenced += p.spent[fenced]
+		r.SharedKeys += p.keyed.count
+		r.LagEnd += p.lag(w.now)
+	}
+	if p := m.pausedMost; p != nil {
+		r.PauseMaxOf = w.partitionName(p)
+	}
+	for a := range apiCount {
+		r.Messages = append(r.Messages, Count{apiNames[a], w.coord.messages[a] - m.before[a]})
+	}
+	for _, c := range w.members {
+		r.Loads = append(r.Loads, Standing{Member: c.name, Up: c.up, Partitions: len(c.holds), Records: c.records, Gone: c.fatal})
+	}
+	r.Recorded = m.rec.done(w)
+	return r
+}
+
+func (w *world) partitionName(p *partition) string {
+	return kafka.TopicPartition{Topic: w.topics[p.topic].name, Partition: p.number}.String()
+}

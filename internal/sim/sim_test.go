@@ -1,0 +1,66 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
+	"github.com/barnabas-mq/barnabas/scenarios"
+)
+
+// scenario is a built-in scenario with settings changed.
+func scenario(t testing.TB, name string, set ...string) *Scenario {
+	t.Helper()
+	text, ok := scenarios.Text(name)
+	if !ok {
+		t.Fatalf("there is no scenario %s", name)
+	}
+	return parse(t, string(text), set...)
+}
+
+func parse(t testing.TB, text string, set ...string) *Scenario {
+	t.Helper()
+	var overrides []Override
+	for i := 0; i < len(set); i += 2 {
+		overrides = append(overrides, Override{set[i], set[i+1]})
+	}
+	sc, err := Load("test.yaml", []byte(text), overrides...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sc
+}
+
+func run(t testing.TB, sc *Scenario, seed uint64) *Result {
+	t.Helper()
+	r, err := Run(sc, Options{Seed: seed})
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	return r
+}
+
+func TestTheSameSeedIsTheSameRun(t *testing.T) {
+	hash := func(seed uint64) (string, []coord.Note) {
+		var notes []coord.Note
+		sc := scenario(t, "consumer-restart", "jitter", "20ms", "loss", "0.01", "processing.time", "exponential(1ms)")
+		r, err := Run(sc, Options{Seed: seed, Notes: func(_ time.Duration, _ vtime.Instant, n coord.Note) { notes = append(notes, n) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Hash, notes
+	}
+	first, notes := hash(7)
+	again, _ := hash(7)
+	other, _ := hash(8)
+	if first != again {
+		t.Errorf("traces %s and %s of one seed", first, again)
+	}
+	if first == other {
+		t.Error("two seeds, one trace")
+	}
+	if len(notes) < 20 {
+		t.Errorf("%d notes only", len(notes))
+	}
+}

@@ -1,0 +1,240 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/sim/check"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
+)
+
+// epoch is when every run begins.
+var epoch = vtime.FromTime(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+
+// groupID is the group that is simulated.
+const groupID = "g"
+
+// Options say how to run, beyond the scenario.
+type Options struct {
+	Seed uint64
+	// Notes, if set, is told every note of the coordinator with its time from time zero; it is negative in the warm-up.
+	Notes func(at time.Duration, abs vtime.Instant, n coord.Note)
+	// Record keeps lanes and curves for a report, up to a bound.
+	Record bool
+	// Progress, if set, is called now and then with the time simulated so far; false ends the run.
+	Progress func(at time.Duration) bool
+}
+
+// world is one run.
+type world struct {
+	sc      *Scenario
+	opt     Options
+	now     vtime.Instant
+	queue   queue
+	topics  []topic
+	parts   []*partition
+	members []*member
+	byID    map[string]*member // members as the coordinator knows them; looked up only
+	coord   *coordinator
+	times   random // of the timeline
+	hash    uint64
+	err     error
+
+	version int // of the topics: grows with their partitions
+	plan    *plan
+	seats   []string // who was in the group when the fewest moves were counted last
+
+	// Time zero and the end; zero is 0 until the warm-up is over.
+	zero, end vtime.Instant
+	over      bool
+
+	stable   bool // the coordinator has written the current generation's assignment
+	unsteady int  // members that run and are not at rest
+	running  int
+	unread   int // partitions that nobody reads
+	hooks    []hook
+	pending  int           // timeline events, and parts of them, still to come
+	quiet    vtime.Instant // the last time that something of the timeline happened
+
+	owners  check.Owners
+	commits check.Commits
+	epochs  check.Epochs
+
+	m measure
+}
+
+type topic struct {
+	name  string
+	parts []int32 // indexes of its partitions
+	from  *Topic
+}
+
+// Run simulates a scenario once. The error says what went against the rules; the Result is filled as far as the run came.
+func Run(sc *Scenario, opt Options) (*Result, error) {
+	w := &world{sc: sc, opt: opt, now: epoch, byID: map[string]*member{}, hash: 14695981039346656037, times: newRandom(opt.Seed, "timeline")}
+	w.commits.Owners = &w.owners
+	for i := range sc.Topics {
+		t := &sc.Topics[i]
+		w.topics = append(w.topics, topic{name: t.Name, from: t})
+		w.grow(i, t.Partitions)
+	}
+	w.coord = newCoordinator(w)
+	for i := range sc.Members {
+		w.addFleet(&sc.Members[i])
+	}
+	w.coord.load()
+	started := false
+	for _, m := range w.members {
+		if m.cfg.Started {
+			started = true
+			w.after(m.rng.within(100*time.Millisecond), m.start)
+		}
+	}
+	if !started {
+		w.begin()
+	}
+	w.loop()
+	return w.result(), w.err
+}
+
+// warmupLimit ends the warm-up of a group that never comes to rest.
+const warmupLimit = 15 * time.Minute
+
+func (w *world) loop() {
+	steps := 0
+	for w.err == nil && !w.over {
+		at, ok := w.queue.next()
+		if w.zero != 0 && (!ok || w.end < at) {
+			w.now = w.end
+			break
+		}
+		if !ok || w.zero == 0 && epoch.Add(warmupLimit) < at {
+			w.begin()
+			continue
+		}
+		e := w.queue.pop()
+		w.now = e.at
+		w.dispatch(&e)
+		if steps++; steps&0xfff == 0 && w.opt.Progress != nil && !w.opt.Progress(w.clock()) {
+			w.over = true
+		}
+	}
+	w.finish()
+}
+
+func (w *world) dispatch(e *event) {
+	m := e.m
+	if m == nil {
+		w.trace(1, 0, 0)
+		e.run()
+		w.settle()
+		return
+	}
+	if e.what != aFunction && e.token != m.tokens[e.what] {
+		return
+	}
+	if w.now.Before(m.frozen) { // its threads stand still: it happens when they go on
+		e.at = m.frozen
+		w.queue.push(*e)
+		return
+	}
+	w.trace(uint64(e.what)+2, uint64(m.index), uint64(m.generation))
+	if e.what == aFunction {
+		e.run()
+	} else {
+		m.tokens[e.what]++
+		m.fire(e.what)
+	}
+	m.weigh()
+	w.settle()
+}
+
+// clock is the time from time zero.
+func (w *world) clock() time.Duration {
+	if w.zero == 0 {
+		return time.Duration(w.now-epoch) - warmupLimit
+	}
+	return time.Duration(w.now - w.zero)
+}
+
+func (w *world) after(d time.Duration, run func()) {
+	w.queue.push(event{at: w.now.Add(d), run: run})
+}
+
+func (w *world) fail(err error) {
+	if w.err == nil {
+		w.err = fmt.Errorf("at %v: %w", w.clock(), err)
+	}
+}
+
+// trace folds what happens into the hash of the run.
+func (w *world) trace(kind, a, b uint64) {
+	h := w.hash
+	for _, v := range [...]uint64{uint64(w.now), kind<<56 ^ a<<24 ^ b} {
+		h = (h ^ v) * 1099511628211
+		h ^= h >> 29
+	}
+	w.hash = h
+}
+
+// settle notices when the group comes to rest, or is disturbed.
+func (w *world) settle() {
+	at := w.settled()
+	switch {
+	case at && w.m.disturbed:
+		w.m.disturbed = false
+		w.m.settled(w.now)
+		if w.zero == 0 && w.m.waiting == 0 {
+			w.m.waiting = w.now
+			wait := time.Duration(w.sc.Warmup) + w.times.within(time.Duration(w.sc.WarmupSpread))
+			w.after(wait, w.begin)
+		}
+	case !at && !w.m.disturbed:
+		w.m.disturbed, w.m.disturbedAt = true, w.now
+	}
+}
+
+// settled reports whether everybody who runs has what is theirs, and all of it is read.
+func (w *world) settled() bool {
+	if w.running == 0 {
+		return w.zero != 0
+	}
+	return w.stable && w.unsteady == 0 && w.unread == 0
+}
+
+// begin is time zero.
+func (w *world) begin() {
+	if w.zero != 0 {
+		return
+	}
+	w.zero, w.end = w.now, w.now.Add(time.Duration(w.sc.Duration))
+	w.measureFrom()
+	w.timeline()
+	w.sample(0)
+}
+
+// grow gives a topic partitions up to a count.
+func (w *world) grow(i int, to int64) {
+	t := &w.topics[i]
+	for n := int64(len(t.parts)); n < to; n++ {
+		p := &partition{w: w, index: int32(len(w.parts)), topic: int32(i), number: int32(n), rate: int64(t.from.Rate), keys: t.from.Keys, born: w.now, since: w.now}
+		if w.zero == 0 {
+			p.base = t.from.Backlog
+		}
+		w.parts = append(w.parts, p)
+		t.parts = append(t.parts, p.index)
+		w.unread++
+	}
+	w.version++
+}
+
+// partition finds one by name, as assignments name them; nil if there is none.
+func (w *world) partition(name string, number int32) *partition {
+	i := slices.IndexFunc(w.topics, func(t topic) bool { return t.name == name })
+	if i < 0 || number < 0 || int(number) >= len(w.topics[i].parts) {
+		return nil
+	}
+	return w.parts[w.topics[i].parts[number]]
+}
