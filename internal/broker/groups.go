@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/batch"
+	"github.com/barnabas-mq/barnabas/internal/config"
 	"github.com/barnabas-mq/barnabas/internal/controller"
 	"github.com/barnabas-mq/barnabas/internal/coord/driver"
 	"github.com/barnabas-mq/barnabas/internal/coord/group"
@@ -15,6 +16,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/coord/runtime"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
+	"github.com/barnabas-mq/barnabas/internal/server"
 )
 
 // offsetsBytesMax is max.message.bytes of __consumer_offsets. A group is one record, of about 288 bytes for each member: Kafka's default of
@@ -37,6 +39,19 @@ func (b *Broker) newGroups() {
 		Logger: b.log, Now: time.Now, Parallel: goruntime.GOMAXPROCS(0),
 	})
 	b.onClose(b.closeGroups)
+}
+
+// noticeClients are the clients whose heartbeats may be held.
+func noticeClients(g *config.Groups) (out []server.NoticeClient) {
+	if !g.NoticeEnabled {
+		return nil
+	}
+	for _, item := range g.NoticeClients {
+		if name, most, ok := config.ParseNoticeClient(item); ok {
+			out = append(out, server.NoticeClient{Name: name, Most: most})
+		}
+	}
+	return out
 }
 
 // closeGroups may be called again.

@@ -65,3 +65,11 @@ func (b *Broker) Addresses() []string {
 	}
 	return out
 }
+
+// AdminAddress is where the admin port listens, "" without one.
+func (b *Broker) AdminAddress() string {
+	if b.admin == nil {
+		return ""
+	}
+	return b.admin.Addr().String()
+}

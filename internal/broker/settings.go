@@ -101,7 +101,7 @@ func (b *Broker) serverConfig() server.Config {
 		RequestMaxBytes: int(n.RequestMaxBytes), RequestMemoryBytes: unbounded(n.QueuedBytesMax), DecompressionMemoryBytes: n.DecompressionMemoryMax, RequestReadTimeout: requestReadTimeout,
 		ConnectionsRoom: b.connectionsRoom, IdleTimeout: n.IdleMax, WriteTimeout: n.WriteTimeout,
 		FetchMaxBytes: n.FetchMaxBytes, FetchSessionSlots: int(n.FetchSessionSlots),
-		PartitionRequestLimit: n.RequestPartitionsMax, SendBufferBytes: int(n.SendBufferBytes), ReceiveBufferBytes: int(n.ReceiveBufferBytes),
+		NoticeClients: noticeClients(&b.static.Broker.Groups), PartitionRequestLimit: n.RequestPartitionsMax, SendBufferBytes: int(n.SendBufferBytes), ReceiveBufferBytes: int(n.ReceiveBufferBytes),
 	}
 }
 

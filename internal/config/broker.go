@@ -123,6 +123,8 @@ type Groups struct {
 	SessionTimeoutMax     time.Duration `config:"group.max.session.timeout.ms"`
 	InitialRebalanceDelay time.Duration `config:"group.initial.rebalance.delay.ms"`
 	SizeMax               int32         `config:"group.max.size"`
+	NoticeEnabled         bool          `config:"group.prompt.notice.enable"`
+	NoticeClients         []string      `config:"group.prompt.notice.clients"` // see ParseNoticeClient
 	OffsetMetadataMax     int32         `config:"offset.metadata.max.bytes"`
 	OffsetsRetention      time.Duration `config:"offsets.retention.minutes"`
 	OffsetsCheckInterval  time.Duration `config:"offsets.retention.check.interval.ms"`

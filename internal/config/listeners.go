@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Listener is one address the broker accepts Kafka clients at.
@@ -296,6 +297,22 @@ func checkThrottledReplicas(s string) string {
 		_, errB := strconv.ParseUint(strings.TrimSpace(b), 10, 31)
 		if !ok || errP != nil || errB != nil {
 			return "must be partition:broker pairs separated by commas, or *"
+		}
+	}
+	return ""
+}
+
+// ParseNoticeClient reads one entry of group.prompt.notice.clients: the name a client gives, and how long its heartbeats may be held.
+func ParseNoticeClient(item string) (name string, most time.Duration, ok bool) {
+	name, ms, found := strings.Cut(strings.TrimSpace(item), ":")
+	n, err := strconv.ParseUint(ms, 10, 31)
+	return name, time.Duration(n) * time.Millisecond, found && err == nil && name != ""
+}
+
+func checkNoticeClients(s string) string {
+	for _, item := range splitList(s) {
+		if _, most, ok := ParseNoticeClient(item); !ok || most < 500*time.Millisecond || most > 10*time.Second {
+			return "must be name:milliseconds pairs separated by commas, with 500 to 10000 milliseconds: clients give up on answers that take longer"
 		}
 	}
 	return ""

@@ -32,6 +32,9 @@ var groupRows = []Definition{
 	d("group.max.session.timeout.ms", Int, "1800000", Medium, "The longest session timeout a member of a classic group may ask for.").atLeast(1),
 	d("group.initial.rebalance.delay.ms", Int, "3000", Medium, "How long a new classic group waits for more members before its first rebalance. Without a configuration file it is 0, so that a first consumer need not wait.").atLeast(0).
 		differs("3000", "0 without a configuration file: a first consumer on a developer's machine should not wait 3 seconds"),
+	d("group.prompt.notice.enable", Boolean, "true", Medium, "Whether the answers to heartbeats of members of classic groups may be held back, so that they tell of a rebalance the moment it begins instead of at the next heartbeat. Off, the timing is Kafka's.").ours(),
+	d("group.prompt.notice.clients", List, "apache-kafka-java:5000,kgo:5000,librdkafka:2500,confluent-kafka-go:2500,confluent-kafka-dotnet:2500,confluent-kafka-python:2500,confluent-kafka-javascript:2500,node-rdkafka:2500", Low, "Which clients that concerns, by the software name they give (KIP-511), and for how many milliseconds at most. A client must heartbeat in the background to be listed. A client whose version names librdkafka counts as librdkafka.").
+		ours().must("name:milliseconds pairs separated by commas", checkNoticeClients),
 	d("group.max.size", Int, "2147483647", Medium, "The most members of a classic group.").atLeast(1),
 	d("group.coordinator.rebalance.protocols", List, "classic,consumer,streams", Medium, "The group protocols that are enabled.").oneOf("classic", "consumer", "streams", "share").noEffect("only classic groups are built yet"),
 	d("group.coordinator.append.linger.ms", Int, "-1", Medium, "How long the coordinator gathers records before it writes them; -1 adapts.").atLeast(-1).noEffect(noLinger),

@@ -40,6 +40,8 @@ type vectors struct {
 	segmentsDeleted, recoveredLogs                                             prometheus.Counter
 	groupCommits, groupExpired, groupRebalances                                *prometheus.CounterVec
 	groupPhases                                                                *prometheus.HistogramVec
+	holds                                                                      *prometheus.HistogramVec
+	holdsGivenUp                                                               prometheus.Counter
 }
 
 func newVectors(r prometheus.Registerer) *vectors {
@@ -93,6 +95,10 @@ func newVectors(r prometheus.Registerer) *vectors {
 		groupCommits:    c("barnabas_group_commits_total", "Offsets committed, by group.", labelGroup),
 		groupExpired:    c("barnabas_group_expired_members_total", "Members removed because they were silent for their session timeout, by group.", labelGroup),
 		groupRebalances: c("barnabas_group_rebalances_total", "Rebalances begun, by group and by what began them.", labelGroup, labelCause),
+		holdsGivenUp:    one("barnabas_heartbeat_holds_given_up_total", "Clients of a group whose heartbeats are not held for an hour, because holding one delayed them or made them reconnect."),
+		holds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "barnabas_heartbeat_hold_seconds", Help: "Time that the answers to heartbeats were held back, by what ended it: a rebalance to tell of, another request of the client, the bound, the end of the membership or of the connection.",
+			Buckets: phases}, []string{labelCause}),
 		groupPhases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "barnabas_group_rebalance_phase_seconds", Help: "Time of a phase of a rebalance: join, until the members have come; sync, until the leader's assignment is there.",
 			Buckets: phases}, []string{labelGroup, labelPhase}),
@@ -104,7 +110,7 @@ func newVectors(r prometheus.Registerer) *vectors {
 		flushedLogs: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kafka_log_logflushstats_logsperflush", Help: "Partitions that one flush made durable together.", Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 1000}}),
 	}
-	r.MustRegister(v.connections, v.flushTime, v.flushedLogs, v.groupPhases)
+	r.MustRegister(v.connections, v.flushTime, v.flushedLogs, v.groupPhases, v.holds)
 	return v
 }
 

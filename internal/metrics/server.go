@@ -55,3 +55,11 @@ func (s *Server) Fetched(topic string, bytes int) { s.m.Topic(topic).Fetched(byt
 
 // Committed counts offsets that a group has committed.
 func (s *Server) Committed(group string, partitions int) { s.m.Group(group).Committed(partitions) }
+
+// Held counts a heartbeat whose answer was held back, by what ended that.
+func (s *Server) Held(cause string, d time.Duration) {
+	s.m.v.holds.WithLabelValues(cause).Observe(d.Seconds())
+}
+
+// HoldsGivenUp counts a client of a group that is not held any more.
+func (s *Server) HoldsGivenUp() { s.m.v.holdsGivenUp.Inc() }

@@ -27,7 +27,8 @@ func (c *conn) heartbeat(r *Request) error {
 	}
 	groups := c.srv.deps.Groups
 	call := groups.NewCall()
-	groups.Submit(groups.ShardOf(q.Group), call, &group.HeartbeatRequest{Reply: call.ID, Group: q.Group, Generation: q.Generation, Member: q.Member, Instance: q.Instance})
+	shard, most := groups.ShardOf(q.Group), c.mayHold(q.Member, q.Group, r.Now)
+	groups.Submit(shard, call, &group.HeartbeatRequest{Reply: call.ID, Group: q.Group, Generation: q.Generation, Member: q.Member, Instance: q.Instance, Hold: most})
 	if call.Answered() && !c.busy() {
 		<-call.Done()
 		return c.beaten(r, heartbeatCode(release(call)))
@@ -35,6 +36,11 @@ func (c *conn) heartbeat(r *Request) error {
 	g := &groupCall{conn: c, header: r.RequestHeader, now: r.Now, size: len(r.Body)}
 	g.header.ClientID = nil
 	g.calls = append(g.calls, call)
+	if most > 0 {
+		c.held = holding{id: call.ID, shard: shard, key: breakerKey{c.client.ID, q.Group}, member: q.Member, since: r.Now}
+		held := c.held
+		g.held = &held
+	}
 	g.answer = func(said []any) kmsg.Response {
 		resp := kmsg.NewPtrHeartbeatResponse()
 		resp.Version, resp.ErrorCode = g.header.Version, g.failed(heartbeatCode(said[0]))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/activity"
@@ -45,8 +46,12 @@ type conn struct {
 	// produceCall is kept for the next Produce request; checker is there while one is handled.
 	produceCall *produceCall
 	checker     *batch.Checker
-	// beat is the Heartbeat being handled.
-	beat wire.HeartbeatRequest
+	// beat is the Heartbeat being handled; held is one whose answer waits, see notice.go. The rest of it is shared with the finisher: which one
+	// was asked for, and the last one that lasted as long as it may.
+	beat     wire.HeartbeatRequest
+	held     holding
+	released atomic.Uint64
+	bound    atomic.Pointer[boundRelease]
 
 	// parked carries answers from the reader to the finisher, which is started by the first.
 	parked  chan parked
@@ -109,6 +114,7 @@ func newConn(s *Server, nc net.Conn, listener string) *conn {
 func (c *conn) serve() {
 	defer func() {
 		c.cancel()
+		c.endHold()
 		if c.started {
 			close(c.parked)
 			<-c.finished
@@ -268,6 +274,7 @@ func (c *conn) awaitRequest() (size int, err error) {
 			return 0, err
 		}
 	}
+	c.arrived()
 	if c.in.Buffered() < 4 {
 		c.allowRead()
 	}

@@ -62,6 +62,8 @@ type Groups interface {
 	NewCall() *coorddriver.Call
 	// Submit hands an event to a shard. It does not wait, for the disk or anybody else, and calls from one goroutine keep their order.
 	Submit(shard int32, call *coorddriver.Call, ev coord.Event)
+	// Tell is Submit for an event that has no answer.
+	Tell(shard int32, ev coord.Event)
 }
 
 // Metrics is what the server counts. Every method is called on hot paths and must not allocate.
@@ -80,4 +82,7 @@ type Metrics interface {
 	Fetched(topic string, bytes int)
 	// Committed counts offsets that a group has committed.
 	Committed(group string, partitions int)
+	// Held counts a heartbeat whose answer was held, by what ended that; HoldsGivenUp a client of a group that is not held any more.
+	Held(cause string, d time.Duration)
+	HoldsGivenUp()
 }

@@ -52,6 +52,8 @@ type groupCall struct {
 	size   int
 	cost   int64 // of Server.memory, until the answer is there
 
+	// held is set when the answer may be held for its own sake, see notice.go.
+	held  *holding
 	calls []*coorddriver.Call
 	// answer makes the response of what the shards said, in the order they were asked. It may run on the finisher's goroutine.
 	answer func(said []any) kmsg.Response
@@ -127,7 +129,13 @@ func (g *groupCall) finish(c *conn, out []byte) ([]byte, error) {
 			said[i] = release(call)
 		}
 	} else if err := g.wait(said); err != nil {
+		if g.held != nil {
+			c.holdClosed(g.held)
+		}
 		return nil, err
+	}
+	if g.held != nil {
+		c.holdEnded(g.held, said[0])
 	}
 	resp := g.answer(said)
 	start := len(out)

@@ -29,6 +29,8 @@ func (uncounted) Error(int16, kafka.ErrorCode)                                 {
 func (uncounted) BytesOut(int)                                                 {}
 func (uncounted) Produced(string, int, int)                                    {}
 func (uncounted) Fetched(string, int)                                          {}
+func (uncounted) Held(string, time.Duration)                                   {}
+func (uncounted) HoldsGivenUp()                                                {}
 func (uncounted) Committed(string, int)                                        {}
 
 // safeBuffer is a bytes.Buffer for several goroutines.

@@ -39,6 +39,8 @@ type Config struct {
 	FetchSessionSlots int
 	// PartitionRequestLimit caps a page of DescribeTopicPartitions [max.request.partition.size.limit].
 	PartitionRequestLimit int32
+	// NoticeClients are those whose heartbeats may be held [group.prompt.notice.clients]; none when it is off [group.prompt.notice.enable].
+	NoticeClients []NoticeClient
 	// SendBufferBytes and ReceiveBufferBytes are socket options, -1 leaves the system's [socket.*.buffer.bytes].
 	SendBufferBytes, ReceiveBufferBytes int
 }
@@ -55,6 +57,7 @@ type Server struct {
 	// waiting is what parked Fetches may hold together.
 	waiting  *budget
 	sessions *sessionCache
+	breaker  *breaker
 	// closing ends parked requests; drained is closed connections' wait.
 	closing   context.Context
 	stop      context.CancelFunc
@@ -84,6 +87,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) *Server {
 		cfg: cfg, deps: deps, log: log,
 		memory: newBudget(cfg.RequestMemoryBytes), decompression: newBudget(cfg.DecompressionMemoryBytes), waiting: newBudget(cfg.RequestMemoryBytes),
 		sessions: newSessionCache(cfg.FetchSessionSlots, deps.Now),
+		breaker:  newBreaker(deps.Metrics.HoldsGivenUp),
 		closing:  ctx, stop: stop,
 		conns: map[*conn]struct{}{}, perIP: map[string]int{},
 		produceCalls: sync.Pool{New: newProduceCall}, checkers: sync.Pool{New: func() any { return deps.NewChecker() }},

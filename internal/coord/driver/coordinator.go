@@ -149,6 +149,13 @@ func (c *Coordinator) Submit(shard int32, call *Call, ev coord.Event) {
 	shards[shard].submit(call, ev)
 }
 
+// Tell hands a shard an event that nobody waits for; one for a shard that is not here is lost.
+func (c *Coordinator) Tell(shard int32, ev coord.Event) {
+	if shards := *c.shards.Load(); shard >= 0 && int(shard) < len(shards) && shards[shard] != nil {
+		shards[shard].submit(nil, ev)
+	}
+}
+
 // Loading counts the shards that have not been read yet.
 func (c *Coordinator) Loading() (n int) {
 	for _, s := range *c.shards.Load() {

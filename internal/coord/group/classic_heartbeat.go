@@ -10,7 +10,7 @@ import (
 func (s *Shard) heartbeat(r *HeartbeatRequest) {
 	refuse := func(code kafka.ErrorCode, why string) {
 		s.refused(r.EventName(), r.Group, r.Member, r.Instance, code, why)
-		s.reply(r.Reply, HeartbeatReply{code})
+		s.reply(r.Reply, HeartbeatReply{Code: code})
 	}
 	g := s.groups[r.Group]
 	if g == nil {
@@ -35,7 +35,7 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 		code = kafka.RebalanceInProgress
 	}
 	if !s.hold(g, m, r) {
-		s.reply(r.Reply, HeartbeatReply{code})
+		s.reply(r.Reply, HeartbeatReply{Code: code})
 		m.answered = s.now
 	}
 }

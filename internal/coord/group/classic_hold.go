@@ -51,7 +51,7 @@ func (s *Shard) answerHeld(g *classic, m *member, code kafka.ErrorCode) {
 	if code == kafka.RebalanceInProgress {
 		s.tell(g, m, (*HeartbeatRequest)(nil).EventName())
 	}
-	s.reply(m.held, HeartbeatReply{code})
+	s.reply(m.held, HeartbeatReply{code, true})
 	m.held, m.answered = 0, s.now
 }
 

@@ -107,7 +107,9 @@ func TestWhoIsNeverHeld(t *testing.T) {
 		{"Kafka Streams, which closes without leaving", "", "stream"},
 	} {
 		r := newRig(t, config())
-		edit := func(q *JoinRequest) { q.Version, q.Instance, q.Protocols = 3, c.instance, protos(topics("t"), c.protocol) }
+		edit := func(q *JoinRequest) {
+			q.Version, q.Instance, q.Protocols = 3, c.instance, protos(topics("t"), c.protocol)
+		}
 		joined := r.join("x", edit)
 		r.advance(3 * second)
 		member := must[JoinReply](r, joined).Member
