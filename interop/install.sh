@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings what the interop tests need beside Go: kcat and a C compiler, a JDK with Maven, Node with npm, Python, the jars of Apache Kafka and of
-# two releases of its client, kafkajs, and kafka-python. Quiet, safe to run again, and over in a second when all is there. Packages come from
+# two releases of its client, Kafka Streams and Connect, kafkajs, and kafka-python. Quiet, safe to run again, and over in a second when all is there. Packages come from
 # whatever sources apt, mvn, npm and pip are set up to use.
 set -eu
 cd "$(dirname "$0")"
@@ -55,16 +55,21 @@ mark() {
 	cat "$@" | cksum >"$name/.installed"
 }
 
-mkdir -p kafka/target java/target node/node_modules
+mkdir -p kafka/target java/target apps/target node/node_modules
 if ! done_for kafka/target kafka/pom.xml; then
 	rm -rf kafka/target/dependency
 	quietly "Apache Kafka's jars" mvn -q -B -f kafka/pom.xml dependency:copy-dependencies
 	mark kafka/target kafka/pom.xml
 fi
-if ! done_for java/target java/pom.xml java/src/main/java/interop/Driver.java; then
+if ! done_for java/target java/pom.xml java/src/main/java/interop/*.java; then
 	rm -rf java/target/clients java/target/clients-3.9
 	quietly "the Java clients" mvn -q -B -f java/pom.xml process-classes
-	mark java/target java/pom.xml java/src/main/java/interop/Driver.java
+	mark java/target java/pom.xml java/src/main/java/interop/*.java
+fi
+if ! done_for apps/target apps/pom.xml apps/src/main/java/interop/*.java; then
+	rm -rf apps/target/apps
+	quietly "Kafka Streams and Connect" mvn -q -B -f apps/pom.xml process-classes
+	mark apps/target apps/pom.xml apps/src/main/java/interop/*.java
 fi
 if ! done_for node/node_modules node/package.json node/package-lock.json; then
 	quietly "kafkajs" npm ci --prefix node --no-audit --no-fund --silent

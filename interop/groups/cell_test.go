@@ -104,6 +104,13 @@ func (c *cell) step(format string, args ...any) {
 func (c *cell) fault(format string, args ...any) {
 	c.Helper()
 	s := fmt.Sprintf(format, args...)
+	for _, k := range c.client.Known {
+		if slices.Contains(k.Scenarios, c.scenario) && strings.Contains(s, k.Fault) {
+			c.Logf("known of this client: %s: %s", k.Why, s)
+			c.row.Why = k.Why
+			return
+		}
+	}
 	c.Error(s)
 	c.mu.Lock()
 	c.faults = append(c.faults, s)
@@ -131,8 +138,10 @@ func (c *cell) await(what string, within time.Duration, ok func([]groups.Event) 
 		if ok(events) {
 			return
 		}
-		if err := c.writer.Err(); err != nil {
-			c.die("waiting for %s: %v", what, err)
+		if c.writer != nil {
+			if err := c.writer.Err(); err != nil {
+				c.die("waiting for %s: %v", what, err)
+			}
 		}
 		for name, m := range c.members {
 			select {
@@ -333,7 +342,7 @@ func (c *cell) finish() {
 		c.fault("nothing was written")
 	}
 	if calm := !slices.Contains([]groups.Scenario{groups.KillMember, groups.Paused, groups.Slow, groups.Restart}, c.scenario); calm {
-		if c.row.Repeated > 0 && c.client.Again == "" {
+		if c.row.Repeated > 0 {
 			c.fault("%d records were handed on twice though nobody crashed, the first: %s", c.row.Repeated, first)
 		}
 		for _, e := range events {

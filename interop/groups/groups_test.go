@@ -134,7 +134,8 @@ func runCell(t *testing.T, broker *rig.Broker, client groups.Client, scenario gr
 	c := newCell(t, broker, client, scenario)
 	t.Cleanup(func() { // also after a story that broke off
 		row.TookMs, row.Records, row.Repeated = c.row.TookMs, c.row.Records, c.row.Repeated
-		if row.Result = "pass"; t.Failed() {
+		row.Result, row.Why = "pass", c.row.Why
+		if t.Failed() {
 			row.Result, row.Why = "FAIL", strings.Join(c.faults, "; ")
 		}
 		row.Lines = groups.Fold(groups.Transcript(c.exchanges(), c.steps, c.group, c.topic))
