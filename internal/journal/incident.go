@@ -370,7 +370,8 @@ type Cost struct {
 	StallSum   *Millis    `json:"stall_sum_ms,omitempty"`
 	Stalled    int        `json:"stalled"`
 	StallBasis Confidence `json:"stall_basis,omitempty"`
-	// Uncommitted is the sum over the partitions that were taken away: records that may be read twice.
+	// Uncommitted is the sum over the partitions that were taken away, for good or for the time of the rebalance: records that may be read twice,
+	// at most, since a client may have fetched records that it had not handed to the application.
 	Uncommitted      *int64     `json:"uncommitted,omitempty"`
 	UncommittedBasis Confidence `json:"uncommitted_basis,omitempty"`
 	// LagBefore and LagAfter are sums over the partitions with a committed offset.

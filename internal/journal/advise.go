@@ -1,0 +1,276 @@
+package journal
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What to change. Every number here is in the incident or was given by a person; an advice that needs one that is not known says so instead
+// of a value.
+
+// Usable is the share of a limit that work may take up in our advice, so that a slow day does not cross it.
+const Usable = 0.5
+
+// Advise fills in the advice that follows from the verdict and the facts. It replaces what was there.
+func Advise(inc *Incident) {
+	inc.Advice = nil
+	id := ""
+	if inc.Trigger.Member != nil {
+		id = inc.Trigger.Member.ID
+	}
+	for _, t := range inc.Chain { // whom the verdict is about, if it is not the trigger
+		if t.Cause == inc.Cause && inc.Trigger.Cause != inc.Cause && t.Member != nil {
+			id = t.Member.ID
+			break
+		}
+	}
+	add := func(a Advice) { inc.Advice = append(inc.Advice, a) }
+	switch inc.Cause {
+	case FirstStart:
+		gap, ok := inc.length(FactArrivalGap, "")
+		if ok && gap > 0 {
+			add(Advice{Text: "Let the first members wait for the others: make the initial delay longer than the longest time between two arrivals.",
+				Setting: "group.initial.rebalance.delay.ms", Value: strconv.FormatInt(roundUp(gap.D(), time.Second).Milliseconds(), 10),
+				Arithmetic: "longest gap " + gap.String() + ", rounded up"})
+		}
+	case ScaleUp:
+		if late, ok := inc.length(FactLateStart, id); ok {
+			add(Advice{Text: "It came just after the first start was over, which cost a second rebalance: a longer initial delay would have caught it.",
+				Setting: "group.initial.rebalance.delay.ms", Value: strconv.FormatInt(roundUp(late.D(), time.Second).Milliseconds(), 10), Arithmetic: "it was " + late.String() + " late"})
+		}
+		inc.idleAdvice(add)
+		inc.eagerAdvice(add)
+	case RollingRestart:
+		away, ok := inc.length(FactReturns, id)
+		if !ok {
+			away, ok = inc.length(FactCameBack, id)
+		}
+		session, known := inc.memberSession(id)
+		switch {
+		case !ok || inc.isStatic(id):
+		case known && away < session:
+			add(Advice{Text: "Give each instance a fixed id: a restart shorter than the session then costs no rebalance at all, instead of two.",
+				Setting: "group.instance.id", Arithmetic: fmt.Sprintf("it was away for %s, its session is %s", away, session)})
+		default:
+			need := roundUp(time.Duration(float64(away.D())/Usable), time.Second)
+			add(Advice{Text: "Give each instance a fixed id (group.instance.id) and a session longer than a restart: then a restart costs no rebalance. Nobody reads its partitions meanwhile.",
+				Setting: "session.timeout.ms", Value: strconv.FormatInt(need.Milliseconds(), 10), Arithmetic: fmt.Sprintf("away for %s / %s = %s", away, share(Usable), Span(need))})
+		}
+	case GracefulClose:
+		inc.idleAdvice(add)
+		inc.eagerAdvice(add)
+	case Unsubscribed:
+		add(Advice{Text: "Pause instead of unsubscribing: pause() and resume() keep the membership, and cost no rebalance."})
+	case SessionTimeout:
+		inc.sessionAdvice(id, add)
+	case PollInterval:
+		limit := inc.memberRebalance(id)
+		records, _ := inc.amount(FactBatch, "")
+		per, _ := inc.length(FactRecordTime, "")
+		inc.Advice = append(inc.Advice, PollAdvice(limit.D(), int(records), per.D())...)
+	case LateToRejoin:
+		limit := inc.memberRebalance(id)
+		records, _ := inc.amount(FactBatch, "")
+		per, _ := inc.length(FactRecordTime, "")
+		add(Advice{Text: "A client rejoins only between batches: look for a rebalance between records, or make batches shorter than half the rebalance timeout.",
+			Arithmetic: ifKnown(limit > 0, func() string {
+				return fmt.Sprintf("%s x %s = %s", limit, share(Usable), Span(time.Duration(float64(limit.D())*Usable)))
+			})})
+		inc.Advice = append(inc.Advice, PollAdvice(limit.D(), int(records), per.D())...)
+	case LateToSync:
+		add(Advice{Text: "If the leader died, this is what it costs; if it was busy assigning, give the group fewer topics or a lighter assignor, or let the broker assign (group.protocol=consumer)."})
+	case StaticReturned:
+		away, ok := inc.length(FactSeatTaken, id)
+		session, known := inc.length(FactSession, id)
+		if ok && known && away.D() > 0 && float64(away.D()) > Usable*float64(session.D()) {
+			need := roundUp(time.Duration(float64(away.D())/Usable), time.Second)
+			add(Advice{Text: "The restart took more than half of the session; a slower one would have cost a rebalance.", Setting: "session.timeout.ms",
+				Value: strconv.FormatInt(need.Milliseconds(), 10), Arithmetic: fmt.Sprintf("away for %s / %s = %s, the session is %s", away, share(Usable), Span(need), session)})
+		}
+	case InstanceFenced:
+		add(Advice{Text: "Make group.instance.id unique: derive it from the ordinal of the StatefulSet and the cluster, and see that the old process is gone before the new one starts.", Setting: "group.instance.id"})
+	case SubscriptionChange:
+		add(Advice{Text: "Deploy all members in one go, or give the new topics a group of their own: while members subscribe to different topics the balance suffers too."})
+	case PartitionCount:
+		add(Advice{Text: "Plan it: keys map to other partitions from now on, so order per key breaks across the change. auto.offset.reset=earliest keeps the first records of the new partitions."})
+	case TopicSet:
+		add(Advice{Text: "Create topics in one batch, or narrow the pattern: each topic made by itself may cost a rebalance."})
+	case AssignorChange:
+		add(Advice{Text: "Change assignors in two rolls: first every member lists the new one before the old one, then the old one is dropped.", Setting: "partition.assignment.strategy"})
+	case LeaderRejoin:
+		if m := inc.Moves; m != nil && m.Moved+m.Gained+m.Lost == 0 {
+			add(Advice{Text: "Nothing moved. Find who enforces rebalances, and remove it; for Kafka Streams lengthen the probing interval.", Setting: "probing.rebalance.interval.ms"})
+		}
+	case CoordinatorMoved:
+		add(Advice{Text: "Roll brokers one at a time, and keep the time to load and to find the coordinator below half a session."})
+	case FailedRebalance:
+		add(Advice{Text: "Look for the exception in that client's log: a callback that throws, or a request timeout below the rebalance timeout."})
+	case RejectedCommit:
+		add(Advice{Text: "Check that a partition is still owned before committing it, under the lock that revocation takes."})
+	case BrokerPolicy:
+		if f, ok := inc.Fact(FactLimit, ""); ok {
+			add(Advice{Text: "Change the limit, or what the client asks for: " + f.Text + "."})
+		}
+	}
+}
+
+// PollAdvice is what to do about batches that outlast max.poll.interval.ms. limit is that setting, records is max.poll.records, per the time per
+// record; what is 0 is not known, and is asked for.
+func PollAdvice(limit time.Duration, records int, per time.Duration) []Advice {
+	var out []Advice
+	a := Advice{Text: "Take fewer records per poll, so that a batch is done in half the poll interval.", Setting: "max.poll.records"}
+	if limit > 0 && per > 0 {
+		hard := int64(limit / per)
+		half := int64(math.Floor(Usable * float64(limit) / float64(per)))
+		a.Arithmetic = fmt.Sprintf("%s ms / %s ms = %s at the very most; x %s = %s", thousands(limit.Milliseconds()), thousands(per.Milliseconds()), thousands(hard), share(Usable), thousands(half))
+		if records > 0 {
+			batch := time.Duration(records) * per
+			sign := "<="
+			if batch > limit {
+				sign = ">"
+			}
+			a.Arithmetic = fmt.Sprintf("%d x %s = %s %s %s; ", records, Span(per), seconds(batch), sign, seconds(limit)) + a.Arithmetic
+		}
+		if half >= 1 {
+			a.Value = strconv.FormatInt(half, 10)
+		} else {
+			a.Text = "Even one record takes more than half the poll interval: only a longer interval helps, or work that does not block the poll."
+			a.Setting, a.Value = "max.poll.interval.ms", strconv.FormatInt(roundUp(time.Duration(float64(per)/Usable), time.Second).Milliseconds(), 10)
+			a.Arithmetic = fmt.Sprintf("%s / %s", Span(per), share(Usable))
+		}
+	} else {
+		if per <= 0 {
+			a.Needs = append(a.Needs, "time per record")
+		}
+		if limit <= 0 {
+			a.Needs = append(a.Needs, "max.poll.interval.ms")
+		}
+		if records <= 0 {
+			a.Needs = append(a.Needs, "max.poll.records")
+		}
+		a.Arithmetic = "max.poll.records <= " + share(Usable) + " x max.poll.interval.ms / time per record"
+	}
+	out = append(out, a, Advice{Text: "Leave session.timeout.ms alone: heartbeats have a thread of their own and were in time."})
+	return out
+}
+
+func (inc *Incident) sessionAdvice(id string, add func(Advice)) {
+	session, known := inc.memberSession(id)
+	pause, paused := inc.length(FactPause, "")
+	if !paused {
+		silence, ok := inc.length(FactSilence, id)
+		after, used := inc.length(FactOldIDUsed, id)
+		if ok && used {
+			pause, paused = silence+after, true
+		}
+	}
+	switch inc.Sub {
+	case "crash":
+		if known {
+			add(Advice{Text: "The process is gone: see its exit code. A shorter session notices sooner, at the price of pauses that look like crashes.", Setting: "session.timeout.ms",
+				Needs: []string{"the longest pause to survive"}, Arithmetic: "it took the session of " + session.String() + " to notice"})
+		}
+	case "together", "everybody":
+		add(Advice{Text: "Several went at once: look at the host or the network before the application."})
+	default:
+		if paused {
+			need := roundUp(time.Duration(1.5*float64(pause.D())), time.Second)
+			add(Advice{Text: "To survive such a pause the session must outlast it and one heartbeat more, with heartbeats at a third of the session.", Setting: "session.timeout.ms",
+				Value: strconv.FormatInt(need.Milliseconds(), 10), Arithmetic: fmt.Sprintf("a pause of %s x 3/2 = %s", pause, Span(need))})
+		} else {
+			add(Advice{Text: "A session must be longer than the longest pause and a heartbeat, and heartbeats no rarer than a third of it.", Setting: "session.timeout.ms",
+				Needs: []string{"the longest pause of the process"}})
+		}
+	}
+	if c := inc.Cost; c != nil && c.LagBefore != nil && c.LagAfter != nil && *c.LagAfter > *c.LagBefore {
+		add(Advice{Text: fmt.Sprintf("Until it was noticed %s records piled up: that is what a long session costs.", thousands(*c.LagAfter-*c.LagBefore))})
+	}
+}
+
+func (inc *Incident) idleAdvice(add func(Advice)) {
+	if m := inc.Moves; m != nil && m.Idle > 0 && inc.MembersAfter > m.After {
+		add(Advice{Text: "There are more members than partitions: the rest do nothing. Add partitions, or run fewer members.",
+			Arithmetic: fmt.Sprintf("%d members - %d partitions = %d idle", inc.MembersAfter, m.After, inc.MembersAfter-m.After)})
+	}
+}
+
+// eagerAdvice says what a cooperative assignor would have spared.
+func (inc *Incident) eagerAdvice(add func(Advice)) {
+	m := inc.Moves
+	if m == nil || inc.Cooperative || inc.ProtocolType != consumerType || m.Minimum == nil || m.Paused == 0 || *m.Minimum >= m.Paused {
+		return
+	}
+	add(Advice{Text: "With the cooperative-sticky assignor only partitions that move stand still.", Setting: "partition.assignment.strategy", Value: "cooperative-sticky",
+		Arithmetic: fmt.Sprintf("%d of %d partitions had to move, %d stood still", *m.Minimum, m.Before, m.Paused)})
+}
+
+// memberSession is the session timeout of a member, from the facts or from the list.
+func (inc *Incident) memberSession(id string) (Millis, bool) {
+	if s, ok := inc.length(FactSession, id); ok {
+		return s, true
+	}
+	for _, m := range inc.Members {
+		if m.ID == id && m.SessionTimeout != nil {
+			return *m.SessionTimeout, true
+		}
+	}
+	return 0, false
+}
+
+// memberRebalance is the rebalance timeout of a member, 0 if it is not known.
+func (inc *Incident) memberRebalance(id string) Millis {
+	if s, ok := inc.length(FactRebalanceTimeout, id); ok {
+		return s
+	}
+	for _, m := range inc.Members {
+		if m.ID == id && m.RebalanceTimeout != nil {
+			return *m.RebalanceTimeout
+		}
+	}
+	return 0
+}
+
+func (inc *Incident) isStatic(id string) bool {
+	for _, m := range inc.Members {
+		if m.ID == id {
+			return m.Instance != ""
+		}
+	}
+	return false
+}
+
+func ifKnown(known bool, text func() string) string {
+	if !known {
+		return ""
+	}
+	return text()
+}
+
+func roundUp(d, unit time.Duration) time.Duration {
+	if d <= 0 {
+		return unit
+	}
+	return (d + unit - 1) / unit * unit
+}
+
+func share(f float64) string { return strconv.FormatFloat(f, 'g', 3, 64) }
+
+func seconds(d time.Duration) string {
+	return thousands(int64(d/time.Second)) + strings.TrimPrefix(strconv.FormatFloat(math.Mod(d.Seconds(), 1), 'f', -1, 64), "0") + " s"
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, s = "-", s[1:]
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return sign + s
+}
