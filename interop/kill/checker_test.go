@@ -61,3 +61,20 @@ func TestTheCheckerNotices(t *testing.T) {
 		})
 	}
 }
+
+func TestTheCommittersNotice(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		at, acked, sent int64
+		wrong           bool
+	}{
+		{"what was acknowledged", 7, 7, 7, false},
+		{"sent, and the answer was lost", 8, 7, 8, false},
+		{"taken back", 6, 7, 8, true},
+		{"never sent", 9, 7, 8, true},
+	} {
+		if err := verdict("g", c.at, c.acked, c.sent); (err != nil) != c.wrong {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

@@ -1,5 +1,5 @@
-// Command kill ends a broker with SIGKILL at random moments while idempotent producers write with acks=all, starts it again, and checks what
-// was promised: no acknowledged record missing, none out of order, none twice.
+// Command kill ends a broker with SIGKILL at random moments while idempotent producers write with acks=all and groups commit offsets, starts it
+// again, and checks what was promised: no acknowledged record missing, none out of order, none twice; no committed offset taken back.
 //
 //	go run ./kill -n 10                 ten kills of Barnabas
 //	go run ./kill -n 200 -seed 7        the long run, repeatable as far as a kill can be
@@ -37,6 +37,7 @@ type settings struct {
 	partitions, producers int
 	recordBytes           int
 	rate                  int
+	groups                int
 }
 
 func main() {
@@ -48,6 +49,7 @@ func main() {
 	flag.IntVar(&s.producers, "producers", 3, "idempotent producers")
 	flag.IntVar(&s.recordBytes, "record-bytes", 300, "bytes of a record's value, more or less")
 	flag.IntVar(&s.rate, "rate", 4000, "records a second, of all producers together")
+	flag.IntVar(&s.groups, "groups", 4, "groups that commit offsets")
 	out := flag.String("json", "", "write the figures to this file")
 	flag.Parse()
 	s.kind = rig.Kind(*kind)
@@ -73,7 +75,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "kill: FAILED: %v\nkill: repeat with: go run ./kill -broker %s -n %d -seed %d\n", err, s.kind, s.kills, s.seed)
 		os.Exit(1)
 	}
-	fmt.Println("kill: nothing acknowledged is missing, out of order or twice")
+	fmt.Println("kill: nothing acknowledged is missing, out of order or twice, and no committed offset was taken back")
 }
 
 // figures is what a run reports.
@@ -84,13 +86,14 @@ type figures struct {
 	Acknowledged int64     `json:"acknowledged"`
 	Failed       int64     `json:"failed"` // refused for good by the client: it may or may not be in the log
 	Read         int64     `json:"read"`
+	Commits      int64     `json:"commits"`      // of offsets, acknowledged
 	ReadyMs      []float64 `json:"ready_ms"`     // from exec to the first answer, per kill
 	FirstAckMs   []float64 `json:"first_ack_ms"` // from the kill to the next acknowledged record, the clients' back-off included
 	Seconds      float64   `json:"seconds"`
 }
 
 func (f *figures) print() {
-	fmt.Printf("kill: %d kills, %d records acknowledged, %d read, %d given up by the client, %.0f s\n", f.Kills, f.Acknowledged, f.Read, f.Failed, f.Seconds)
+	fmt.Printf("kill: %d kills, %d records acknowledged, %d read, %d given up by the client, %d offset commits acknowledged, %.0f s\n", f.Kills, f.Acknowledged, f.Read, f.Failed, f.Commits, f.Seconds)
 	fmt.Printf("kill: exec to ready %s; kill to next acknowledgement %s\n", spread(f.ReadyMs), spread(f.FirstAckMs))
 }
 
@@ -120,6 +123,11 @@ func run(ctx context.Context, s settings) (*figures, error) {
 		return nil, err
 	}
 	defer load.stop()
+	commit, err := startCommitters(ctx, b.Addr, s.groups)
+	if err != nil {
+		return nil, err
+	}
+	defer commit.stop()
 	check := newChecker(s.partitions)
 	f := &figures{Broker: string(s.kind), Seed: s.seed}
 	for f.Kills < s.kills {
@@ -147,11 +155,19 @@ func run(ctx context.Context, s settings) (*figures, error) {
 			}
 			f.FirstAckMs = append(f.FirstAckMs, ms(time.Since(killed)))
 		}
+		if err := commit.check(ctx); err != nil {
+			return f, fmt.Errorf("after kill %d: %w", f.Kills, err)
+		}
 		if f.Kills%5 == 0 || f.Kills == s.kills {
 			if err := check.readOn(ctx, b.Addr); err != nil {
 				return f, fmt.Errorf("after kill %d: %w", f.Kills, err)
 			}
 		}
+	}
+	commit.stop()
+	f.Commits = commit.commits()
+	if f.Commits < int64(f.Kills) {
+		return f, fmt.Errorf("%d offset commits were acknowledged in %d kills: nothing was shown", f.Commits, f.Kills)
 	}
 	f.Failed = load.finish(ctx)
 	f.Acknowledged = load.acked.Load()
