@@ -168,6 +168,7 @@ func lagOf(g *groupDescription, by string, scope []topicScope) []lagRow {
 		if !inScope(scope, p.Topic, p.Partition) {
 			continue
 		}
+		again := i > 0 && g.Partitions[i-1].Topic == p.Topic && g.Partitions[i-1].Partition == p.Partition // a second owner
 		// Partitions come in the order of topic and number, so a row to add to is always the last one.
 		n := len(rows) - 1
 		if n < 0 || by != "group" && rows[n].Topic != p.Topic || by == "partition" && *rows[n].Partition != p.Partition {
@@ -182,15 +183,18 @@ func lagOf(g *groupDescription, by string, scope []topicScope) []lagRow {
 			clear(owners)
 		}
 		r := &rows[n]
-		r.Partitions++
 		if p.MemberID != nil && !owners[*p.MemberID] {
 			owners[*p.MemberID] = true
 			r.Members++
 		}
+		if again {
+			continue
+		}
+		r.Partitions++
 		r.Error = cmp.Or(r.Error, p.Error)
 		switch {
 		case p.Lag != nil:
-			sum, most := *p.Lag, *p.Lag
+			sum, most := max(0, *p.Lag), max(0, *p.Lag)
 			if r.Lag != nil {
 				sum, most = sum+*r.Lag, max(most, *r.MaxLag)
 			}
@@ -274,7 +278,7 @@ func addRates(now, before []lagRow, elapsed time.Duration) {
 }
 
 func lagTable(rows []lagRow) *table {
-	t := newTable("GROUP", "STATE", "TOPIC", ">PARTITION", ">PARTITIONS", ">MEMBERS", ">LAG", ">MAX LAG", ">UNCOMMITTED", ">CONSUMED/S", ">PRODUCED/S", ">CATCHES UP IN", "ERROR")
+	t := newTable("GROUP", "TOPIC", ">PARTITION", ">LAG", ">MAX LAG", ">UNCOMMITTED", ">CONSUMED/S", ">PRODUCED/S", ">CATCHES UP IN", ">PARTITIONS", ">MEMBERS", "STATE", "ERROR")
 	for _, r := range rows {
 		var partition, partitions, consumed, produced, catchUp any
 		if r.Partition != nil {
@@ -292,7 +296,7 @@ func lagTable(rows []lagRow) *table {
 		if r.Partitions < 2 {
 			most = nil
 		}
-		t.row(shownGroup(r.Group), r.State, r.Topic, partition, partitions, r.Members, r.Lag, most, orNil(r.Uncommitted), consumed, produced, catchUp, r.Error)
+		t.row(shownGroup(r.Group), r.Topic, partition, r.Lag, most, orNil(r.Uncommitted), consumed, produced, catchUp, partitions, r.Members, r.State, r.Error)
 	}
 	t.dropEmptyColumns("STATE", "LAG")
 	return t

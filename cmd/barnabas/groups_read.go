@@ -450,14 +450,14 @@ func partitionsOf(g *groupDescription, committed kadm.OffsetResponses, b bounds)
 				r.Lag = &lag
 				switch {
 				case *r.Committed < start:
-					r.Note = "records from the committed offset on are gone; auto.offset.reset of the consumer decides"
+					r.Note = "no longer in the log: auto.offset.reset decides"
 				case *r.Committed > end:
 					r.Note = "committed beyond the end: was the topic made anew?"
 				}
 			}
 		}
 		if m != nil && r.Lag != nil {
-			sum := *r.Lag
+			sum := max(0, *r.Lag)
 			if m.Lag != nil {
 				sum += *m.Lag
 			}
@@ -499,20 +499,24 @@ func codeOrText(err error) string {
 	return err.Error()
 }
 
+// sumLag adds up what is known. A partition that two members claim counts once, one committed beyond its end counts as read.
 func (g *groupDescription) sumLag() {
 	g.Lag, g.Uncommitted = nil, 0
-	var sum int64
-	known := len(g.Partitions) == 0
-	for _, p := range g.Partitions {
+	for i := range g.Partitions {
+		p := &g.Partitions[i]
+		if i > 0 && g.Partitions[i-1].Topic == p.Topic && g.Partitions[i-1].Partition == p.Partition {
+			continue
+		}
 		switch {
 		case p.Lag != nil:
-			sum, known = sum+*p.Lag, true
+			sum := max(0, *p.Lag)
+			if g.Lag != nil {
+				sum += *g.Lag
+			}
+			g.Lag = &sum
 		case p.Committed == nil && p.MemberID != nil:
 			g.Uncommitted++
 		}
-	}
-	if known && len(g.Partitions) > 0 {
-		g.Lag = &sum
 	}
 }
 

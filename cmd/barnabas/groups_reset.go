@@ -283,7 +283,7 @@ func (a *app) planReset(ctx context.Context, adm *adminClient, group string, to 
 func (a *app) fetchOffsets(ctx context.Context, adm *adminClient, group string) (kadm.OffsetResponses, error) {
 	for end := time.Now().Add(a.apiTimeout()); ; {
 		r := adm.FetchManyOffsets(ctx, group)[group]
-		if r.Err == nil {
+		if r.Err == nil || errors.Is(r.Err, kerr.GroupIDNotFound) { // nobody has committed for it yet; brokers say it either way
 			return r.Fetched, nil
 		}
 		if !kerr.IsRetriable(r.Err) || time.Now().After(end) {
