@@ -57,7 +57,9 @@ func TestGroupPatterns(t *testing.T) {
 	}
 }
 
-func equalText(x, y []string) bool { return strings.Join(x, "\x00") == strings.Join(y, "\x00") && len(x) == len(y) }
+func equalText(x, y []string) bool {
+	return strings.Join(x, "\x00") == strings.Join(y, "\x00") && len(x) == len(y)
+}
 
 // The quotes are those that Kafka 4.3's CsvUtils (Jackson) put around these names; interop/groupstool compares with the living tool.
 func TestCSVIsQuotedAsKafkasToolDoes(t *testing.T) {
