@@ -1,0 +1,107 @@
+package console
+
+import (
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/journal"
+)
+
+// What templates ask of their page beside its words.
+
+// With is the page around another body, for templates within templates.
+func (p *page) With(body any) *page {
+	c := *p
+	c.Body = body
+	return &c
+}
+
+// CauseName names a cause in a few words.
+func (p *page) CauseName(c journal.Cause) string { return p.cause(c) }
+
+// Ago is how long ago something was.
+func (p *page) Ago(t time.Time) string { return p.ago(p.Now.Sub(t)) }
+
+// MovedOf is how many partitions moved, of how many.
+func (p *page) MovedOf(m *journal.Moves) string {
+	return p.getf("%d of %d partitions moved", m.Moved, max(m.Before, m.After))
+}
+
+// Around is the link to the timeline at an incident.
+func (p *page) Around(in journal.Incident) string { return around(&in, p.Now) }
+
+// Story is an incident in sentences.
+func (p *page) Story(v any) []string {
+	in := incidentOf(v)
+	out := []string{p.sentence(in) + "."}
+	if s := p.meaning(in.Cause); s != "" {
+		out = append(out, s)
+	}
+	return out
+}
+
+func incidentOf(v any) *journal.Incident {
+	switch in := v.(type) {
+	case *journal.Incident:
+		return in
+	case journal.Incident:
+		return &in
+	}
+	panic("not an incident")
+}
+
+// Chain is what happened in an incident, the trigger first.
+func (p *page) Chain(in *journal.Incident) []journal.Trigger {
+	return append([]journal.Trigger{in.Trigger}, in.Chain[:min(len(in.Chain), tableRowsMax)]...)
+}
+
+// phaseText is a phase as a bar: its part of 600 pixels.
+type phaseText struct {
+	X, W         float64
+	Class, Title string
+}
+
+// PhaseBar is the phases of an incident side by side; those that go on are left out.
+func (p *page) PhaseBar(list []journal.Phase) (out []phaseText) {
+	if len(list) > 64 {
+		list = list[:64]
+	}
+	var sum time.Duration
+	for _, ph := range list {
+		if ph.Took != nil {
+			sum += ph.Took.D()
+		}
+	}
+	if sum <= 0 {
+		return nil
+	}
+	x := 0.0
+	for _, ph := range list {
+		if ph.Took == nil {
+			continue
+		}
+		t := phaseText{X: x, W: 600 * float64(ph.Took.D()) / float64(sum), Class: phaseClass(ph.Name), Title: p.phase(ph.Name) + " " + ph.Took.String()}
+		if ph.Last != nil && ph.Last.Name() != "" {
+			t.Title += " · " + shown(ph.Last.Name())
+		}
+		if ph.Expired {
+			t.Title += " · " + p.get("ended by timeout")
+		}
+		x += t.W
+		out = append(out, t)
+	}
+	return out
+}
+
+// First is the number of the first row shown, counted from 1.
+func (p pager) First() int { return min(p.From+1, p.To) }
+
+// HasAdvice reports whether there is anything to advise.
+func (b groupBody) HasAdvice() bool { return len(b.Advice)+len(b.Findings) > 0 }
+
+// ShownMembers and ShownPartitions are what one page holds.
+func (b groupBody) ShownMembers() []Member { return b.MemberList[:min(len(b.MemberList), tableRowsMax)] }
+
+// ShownPartitions is the partitions that one page holds.
+func (b groupBody) ShownPartitions() []PartitionLag {
+	return b.Partitions[:min(len(b.Partitions), tableRowsMax)]
+}
