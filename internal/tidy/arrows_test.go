@@ -61,9 +61,10 @@ var arrows = map[string][]string{
 
 	"docs/examples/roundtrip": {},
 
-	"barnabastest": {"internal/broker", "internal/config"},
-	"cmd/barnabas": {"internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
-	"scenarios":    {},
+	"barnabastest":               {"internal/broker", "internal/config"},
+	"internal/observe/clientlog": {"internal/journal"},
+	"cmd/barnabas":               {"internal/observe/clientlog", "internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
+	"scenarios":                  {},
 }
 
 // open packages may be imported by every internal package and by commands.
@@ -71,7 +72,7 @@ var open = []string{"internal/kafka", "internal/vtime"}
 
 // cores decide: no clock, goroutine, channel, lock, log or I/O.
 var cores = []string{"internal/kafka", "internal/vtime", "internal/wire", "internal/batch", "internal/meta", "internal/replica", "internal/controller",
-	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/journal", "internal/sim", "internal/sim/check", "assign"}
+	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/journal", "internal/observe/clientlog", "internal/sim", "internal/sim/check", "assign"}
 
 func TestArrowsGoOneWay(t *testing.T) {
 	for _, p := range load(t) {
