@@ -46,10 +46,12 @@ func offsetCommit(g *groupCall, in kmsg.Request) {
 			}
 			good.Partitions = append(good.Partitions, c)
 		}
-		if len(bad) > 0 && answer.place == nil {
-			answer.place = map[string]int{}
+		if known == nil || len(bad) > 0 {
+			if answer.place == nil {
+				answer.place = map[string]int{}
+			}
+			answer.add(t.Topic, bad)
 		}
-		answer.add(t.Topic, bad)
 		if len(good.Partitions) > 0 {
 			count += len(good.Partitions)
 			ev.Topics = append(ev.Topics, good)
@@ -92,9 +94,6 @@ type commitAnswer struct {
 }
 
 func (a *commitAnswer) add(topic string, results []offset.PartitionResult) {
-	if len(results) == 0 {
-		return
-	}
 	at, found := a.place[topic]
 	if !found {
 		at = len(a.resp.Topics)

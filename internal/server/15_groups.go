@@ -60,7 +60,7 @@ func (g *groupCall) described(d *group.Description, operations bool) kmsg.Descri
 	rg := kmsg.NewDescribeGroupsResponseGroup()
 	rg.ErrorCode, rg.ErrorMessage = g.failed(d.Code), message(d.Code, d.Message)
 	rg.Group, rg.State, rg.ProtocolType, rg.Protocol = d.Group, string(d.State), d.ProtocolType, d.Protocol
-	if operations {
+	if operations && d.Code == kafka.None {
 		rg.AuthorizedOperations = groupOperations
 	}
 	for _, m := range d.Members {

@@ -49,10 +49,6 @@ func offsetDelete(g *groupCall, in kmsg.Request) {
 			ev.Topics = append(ev.Topics, good)
 		}
 	}
-	if len(ev.Topics) == 0 {
-		g.respond(resp)
-		return
-	}
 	g.ask(s.deps.Groups.ShardOf(q.Group), func(id coord.ReplyID) coord.Event {
 		ev.Reply = id
 		return ev

@@ -63,7 +63,8 @@ func cases() list {
 	producerCases(&l)
 	topicCases(&l)
 	configCases(&l)
-	coordinatorCases(&l) // last: asking makes Kafka create its offsets topic
+	coordinatorCases(&l) // these last: asking makes Kafka create its offsets topic
+	groupCases(&l)
 	return l
 }
 

@@ -43,7 +43,8 @@ var (
 		"OfflineReplicas": true, "EligibleLeaderReplicas": true, "LastKnownELR": true, "AddingReplicas": true, "RemovingReplicas": true}
 	// identity names the fields that tell one element of a list from another, in the order they are shown.
 	identity = []string{"ApiKey", "ResourceType", "ResourceName", "Topic", "TopicID", "Partition", "Name", "Key", "User", "NodeID", "Dir", "RelativeOffset",
-		"ProducerEpoch", "EntityType"}
+		"ProducerEpoch", "EntityType", "Group", "InstanceID", "MemberID"}
+	uuids = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 )
 
 // learnIDs remembers which topic an id belongs to wherever an answer tells both.
@@ -225,7 +226,7 @@ func (w *walker) scalar(name string, v, parent reflect.Value) string {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		text := e.words.Replace(v.String())
+		text := uuids.ReplaceAllString(e.words.Replace(v.String()), "UUID") // members' ids
 		if name == "ErrorMessage" {
 			text = times.ReplaceAllString(text, "TIME")
 		}

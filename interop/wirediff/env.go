@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -100,6 +101,7 @@ type run struct {
 	key   int16
 	v     int16
 	conn  *wire.Conn
+	name  string // client id; "" for wire-diff
 	steps int
 	out   flat
 }
@@ -189,7 +191,7 @@ func (r *run) ask(req kmsg.Request) (kmsg.Response, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 	defer cancel()
 	if r.conn == nil {
-		c, err := wire.Dial(ctx, r.env.addr, "wire-diff")
+		c, err := wire.Dial(ctx, r.env.addr, cmp.Or(r.name, "wire-diff"))
 		if err != nil {
 			return nil, fmt.Errorf("no connection: %w", err)
 		}

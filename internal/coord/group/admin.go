@@ -38,9 +38,9 @@ func (s *Shard) describeOne(name string, version int16) Description {
 		d.Protocol = g.protocol
 	}
 	for _, m := range g.members {
-		dm := DescribedMember{ID: m.ID, Instance: m.Instance, Client: m.Client, Host: m.Host}
+		dm := DescribedMember{ID: m.ID, Instance: m.Instance, Client: m.Client, Host: m.Host, Assignment: m.assignment}
 		if g.state == Stable {
-			dm.Metadata, dm.Assignment = m.metadata(g.protocol), m.assignment
+			dm.Metadata = m.metadata(g.protocol)
 		}
 		d.Members = append(d.Members, dm)
 	}

@@ -181,7 +181,7 @@ type Description struct {
 	Members      []DescribedMember
 }
 
-// DescribedMember is one member; Metadata and Assignment are empty unless the group is Stable.
+// DescribedMember is one member. Metadata is empty unless the group is Stable; Assignment is the last one, until the next generation begins.
 type DescribedMember struct {
 	ID, Instance, Client, Host string
 	Metadata, Assignment       []byte

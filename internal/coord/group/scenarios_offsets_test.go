@@ -345,9 +345,9 @@ func TestDescribeTellsMoreOfAStableGroup(t *testing.T) {
 	r := newRig(t, config())
 	m := r.stable(nil, "x", "y")
 	member := func(s seated, stable bool) DescribedMember {
-		d := DescribedMember{ID: s.id, Client: s.client, Host: "/10.0.0.1"}
+		d := DescribedMember{ID: s.id, Client: s.client, Host: "/10.0.0.1", Assignment: []byte(s.client)} // as Kafka tells the last assignment
 		if stable {
-			d.Metadata, d.Assignment = topics("t"), []byte(s.client)
+			d.Metadata = topics("t")
 		}
 		return d
 	}
