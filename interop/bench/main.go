@@ -25,6 +25,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/interop/groups"
 	"github.com/barnabas-mq/barnabas/interop/rig"
 )
 
@@ -39,6 +40,9 @@ type options struct {
 }
 
 func main() {
+	if os.Getenv(groups.MemberVariable) != "" { // a row needs real consumers, each a process
+		os.Exit(groups.MemberMain())
+	}
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "a row of each kind, one repetition")
 	flag.BoolVar(&o.force, "force", false, "run rows again that are kept for this commit")

@@ -57,10 +57,11 @@ var columns = map[string][]string{
 	"memory":         {"idle MiB", "added MiB", "KiB/connection"},
 	"start":          {"p50 ms", "p99 ms", "ms", "stop ms", "CPU ms", "RSS MiB", "open files"},
 	"groups":         {"heartbeats/s", "CPU us/heartbeat", "CPU % of a core", "KiB/member", "commits/s", "CPU us/commit", "ms", "ms without offsets", "CPU ms", "CPU us/member", "offsets", "MiB"},
+	"notice":         {"noticed ms, mean", "noticed ms, max", "all assigned ms, mean", "all assigned ms, max", "pause of a moved partition ms, mean", "pause ms, max"},
 	"floor":          {"MB/s", "p50 ms", "p99 ms"},
 }
 
-var groups = []string{"produce", "consume", "latency", "small requests", "groups", "start", "memory", "floor"}
+var sections = []string{"produce", "consume", "latency", "small requests", "groups", "notice", "start", "memory", "floor"}
 
 var introductions = map[string]string{
 	"produce":        "Full batches from one client, five requests in flight. `page cache`: no flush before the answer, on either side. `fsync`: every acknowledged batch is on the disk, on both sides.",
@@ -70,6 +71,7 @@ var introductions = map[string]string{
 	"start":          "From exec to the first acknowledged record over a raw socket, and with many partitions from exec until each of them answers.",
 	"memory":         "Resident memory of a broker nobody has used, and what a thousand silent connections add.",
 	"groups":         "The group coordinator, over raw connections that do nothing else. `KiB/member` is what a member adds to the resident memory, its connection aside.",
+	"notice":         "A group of three real cooperative consumers, and a fourth joins. `noticed`: from its JoinGroup to the JoinGroup of each of the others. `all assigned`: to the last partition's new owner. `pause`: from the revocation of a partition that moves to its assignment; partitions that stay have none. Heartbeats every 3 s, Kafka's default.",
 	"floor":          "Not a broker: `bench/floor` appends a block and calls fdatasync, one file after the other, with the blocks that the fsync rows above bring to each partition. What a log that flushes each block by itself could do on this disk.",
 }
 
@@ -104,7 +106,7 @@ func report(o options) error {
 	b.WriteString("- CPU is the broker's user and system time; memory its resident peak in the measurement. Each cell is the median of the repetitions, with the\n" +
 		"  least and the greatest in parentheses when there were several. The ratio is Barnabas' median to Kafka's.\n" +
 		"- Every row that was measured is here, also where Kafka is better.\n\n")
-	for _, g := range groups {
+	for _, g := range sections {
 		rows := byGroup[g]
 		if len(rows) == 0 {
 			continue

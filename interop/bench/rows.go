@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,7 +110,7 @@ func plan(o options) []block {
 	}
 	cache.rows = append(cache.rows, consume(1024, 1, 1_500_000, "none"), latency(pageCache, 1000, 1))
 	disk.rows = append(disk.rows, latency(fsync, 1000, 1))
-	probes.rows = append(probeRows(o), groupRows(o)...)
+	probes.rows = slices.Concat(probeRows(o), groupRows(o), noticeRows(o))
 	return []block{cache, disk, probes}
 }
 
