@@ -34,6 +34,7 @@ interop-install: ## what the real clients need: Debian packages, Maven, npm, PyP
 
 interop: interop-install ## every real client against Barnabas; writes docs/interop.md
 	cd interop && INTEROP_BROKER=barnabas INTEROP_DOCS=../../docs/interop.md CGO_ENABLED=1 $(GO) test ./clients -count=1 -timeout 20m
+	cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 $(GO) test ./groups -count=1 -timeout 20m
 
 wire-diff: interop-install ## every API and version, field by field, beside Apache Kafka
 	cd interop && $(GO) run ./wirediff

@@ -44,7 +44,6 @@ const (
 	EmptyValue  Feature = "values that are empty and not null"
 	TellsEmpty  Feature = "tell empty from null when reading"
 	FromTime    Feature = "consume from a timestamp"
-	Groups      Feature = "consumer groups"
 )
 
 // Codecs in the order of their numbers.

@@ -11,14 +11,6 @@ import (
 	"github.com/barnabas-mq/barnabas/interop/rig"
 )
 
-// groupsLater is the Lacks of a client that has everything: the groups' half of the matrix comes with the coordinator.
-func groupsLater(f Feature) string {
-	if f == Groups {
-		return "the group coordinator is not built yet"
-	}
-	return ""
-}
-
 // moduleVersion is the version of a Go module that this one pins. (A test binary does not carry it in its build information.)
 func moduleVersion(path string) (string, error) {
 	root, err := rig.Root()

@@ -25,10 +25,7 @@ type external struct {
 func (x external) Name() string { return x.name }
 
 func (x external) Lacks(f Feature) string {
-	if why := x.lacks[f]; why != "" {
-		return why
-	}
-	return groupsLater(f)
+	return x.lacks[f]
 }
 
 type request struct {
@@ -171,8 +168,6 @@ func NodeClient() Client {
 		}
 		return []string{"node", filepath.Join(root, "node", "driver.js")}, nil
 	}, lacks: map[Feature]string{
-		Consuming:   "kafkajs consumes only in a group, and the group coordinator is not built yet",
-		FromTime:    "kafkajs consumes only in a group, and the group coordinator is not built yet",
 		"lz4":       "kafkajs has lz4 only through a plug-in that compiles C",
 		"zstd":      "kafkajs has zstd only through a plug-in that compiles C",
 		NullHeader:  "kafkajs takes no header without a value",

@@ -17,7 +17,7 @@ func (Franz) Name() string { return "franz-go" }
 func (Franz) Version(context.Context) (string, error) {
 	return moduleVersion("github.com/twmb/franz-go")
 }
-func (Franz) Lacks(f Feature) string { return groupsLater(f) }
+func (Franz) Lacks(Feature) string { return "" }
 func (Franz) dial(addr string, opts ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.ClientID("interop"), kgo.RetryTimeout(30 * time.Second)}, opts...)...)
 }

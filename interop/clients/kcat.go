@@ -45,7 +45,7 @@ func (Kcat) Lacks(f Feature) string {
 	case NullHeader, EmptyKey, NullValue, EmptyValue:
 		return "not expressible on kcat's command line"
 	}
-	return groupsLater(f)
+	return ""
 }
 
 func (Kcat) run(ctx context.Context, stdin io.Reader, args ...string) ([]byte, error) {

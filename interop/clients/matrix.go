@@ -3,6 +3,7 @@ package clients
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -74,9 +75,14 @@ func (m *Matrix) Set(client, scenario string, r Result, reasons ...string) {
 	}
 	m.cells[client][scenario] = r
 	for _, why := range reasons {
-		m.reasons[why] = append(m.reasons[why], client+": "+scenario)
+		if cell := client + ": " + scenario; !slices.Contains(m.reasons[why], cell) {
+			m.reasons[why] = append(m.reasons[why], cell)
+		}
 	}
 }
+
+// GroupsHeading is where the consumer groups' half of the document begins.
+const GroupsHeading = "## Consumer groups"
 
 // Write puts the matrix into a Markdown file. It is written by the run itself, so that it cannot say what did not happen.
 func (m *Matrix) Write(path, broker string, order []string, scenarios []string) error {
@@ -140,6 +146,12 @@ func (m *Matrix) Write(path, broker string, order []string, scenarios []string) 
 	b.WriteString("\nWhat the columns mean\n\n")
 	for _, s := range scenarios {
 		fmt.Fprintf(&b, "- **%s**: %s\n", s, meanings[s])
+	}
+	// The consumer groups' half is written by others and stays.
+	if old, err := os.ReadFile(path); err == nil {
+		if _, groups, ok := strings.Cut(string(old), "\n"+GroupsHeading+"\n"); ok {
+			b.WriteString("\n" + GroupsHeading + "\n" + groups)
+		}
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }

@@ -11,12 +11,11 @@ const (
 	ScenarioPartitions   = "many partitions"
 	ScenarioRestart      = "restart, idempotent"
 	ScenarioRestartPlain = "restart, plain"
-	ScenarioGroups       = "groups"
 )
 
 // Scenarios in the order of the columns.
 var Scenarios = []string{ScenarioCreate, ScenarioAdmin, ScenarioCodecs, ScenarioCross, ScenarioPositions, ScenarioBig, ScenarioPartitions,
-	ScenarioRestart, ScenarioRestartPlain, ScenarioGroups}
+	ScenarioRestart, ScenarioRestartPlain}
 
 var meanings = map[string]string{
 	ScenarioCreate:       "three partitions and two configs; creating it again is refused",
@@ -28,5 +27,4 @@ var meanings = map[string]string{
 	ScenarioPartitions:   "24 partitions written and read at once",
 	ScenarioRestart:      "in the middle of an idempotent producer's run the broker is killed (SIGKILL) and started again, and later stopped (SIGTERM) and started again: every record once, in order",
 	ScenarioRestartPlain: "the same without idempotence: no record missing",
-	ScenarioGroups:       "consumer groups",
 }

@@ -20,7 +20,7 @@ func (s Sarama) Name() string {
 
 func (Sarama) Version(context.Context) (string, error) { return moduleVersion("github.com/IBM/sarama") }
 
-func (Sarama) Lacks(f Feature) string { return groupsLater(f) }
+func (Sarama) Lacks(Feature) string { return "" }
 
 func (s Sarama) config() *sarama.Config {
 	c := sarama.NewConfig()

@@ -410,7 +410,18 @@ var crossTopics struct {
 
 type crossTopic struct {
 	writer, topic string
+	codecs        []string
 	truth         []clients.Record
+}
+
+// unreadable is why a client cannot read a topic: it lacks a codec that the topic holds.
+func unreadable(c clients.Client, x crossTopic) string {
+	for _, codec := range x.codecs {
+		if why := c.Lacks(clients.Feature(codec)); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 func TestCrossReading(t *testing.T) {
@@ -425,6 +436,10 @@ func TestCrossReading(t *testing.T) {
 			matrix.Set(c.Name(), clients.ScenarioCross, clients.Pass, why)
 		}
 		for _, x := range crossTopics.topics {
+			if why := unreadable(c, x); why != "" {
+				matrix.Set(c.Name(), clients.ScenarioCross, clients.Pass, why)
+				continue
+			}
 			got, err := c.Consume(ctx, addr, clients.Consume{Topic: x.topic, Partitions: parts(1), From: clients.FromStart, Count: len(x.truth)})
 			if err != nil {
 				t.Errorf("what %s wrote: %v", x.writer, err)
@@ -433,6 +448,15 @@ func TestCrossReading(t *testing.T) {
 			truth, read := x.truth, seen(got)
 			if why := c.Lacks(clients.TellsEmpty); why != "" {
 				truth, read = withoutEmpty(truth), withoutEmpty(read)
+			}
+			if c.Lacks(clients.HeaderOrder) != "" {
+				truth, read = slices.Clone(truth), slices.Clone(read)
+				for i := range truth {
+					sortHeaders(&truth[i])
+				}
+				for i := range read {
+					sortHeaders(&read[i])
+				}
 			}
 			if diff := cmp.Diff(truth, read); diff != "" {
 				t.Errorf("what %s wrote (-written +read):\n%s", x.writer, diff)
@@ -448,6 +472,7 @@ func writeForAll(t *testing.T, addr string, w clients.Client) {
 	topic := newTopic("cross")
 	create(t, ctx, addr, topic, 1, nil)
 	count := 0
+	var codecs []string
 	for _, codec := range clients.Codecs {
 		if w.Lacks(clients.Feature(codec)) != "" {
 			continue
@@ -458,13 +483,14 @@ func writeForAll(t *testing.T, addr string, w clients.Client) {
 			return
 		}
 		count += len(records)
+		codecs = append(codecs, codec)
 	}
 	truth, err := clients.Franz{}.Consume(ctx, addr, clients.Consume{Topic: topic, Partitions: parts(1), From: clients.FromStart, Count: count})
 	if err != nil {
 		t.Errorf("what %s wrote: %v", w.Name(), err)
 		return
 	}
-	crossTopics.topics = append(crossTopics.topics, crossTopic{w.Name(), topic, seen(truth)})
+	crossTopics.topics = append(crossTopics.topics, crossTopic{w.Name(), topic, codecs, seen(truth)})
 }
 
 // withoutEmpty makes every empty key, value and header value null.
@@ -729,11 +755,4 @@ func readAll(t *testing.T, ctx context.Context, addr, topic string, partition in
 		t.Fatal(err)
 	}
 	return got
-}
-
-// TestGroups is the place of the groups' half: it comes with the coordinator.
-func TestGroups(t *testing.T) {
-	each(t, clients.ScenarioGroups, []clients.Feature{clients.Groups}, func(t *testing.T, _ context.Context, c clients.Client) {
-		t.Fatalf("%s claims groups, and no scenario is written for them", c.Name())
-	})
 }

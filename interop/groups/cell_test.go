@@ -101,26 +101,30 @@ func (c *cell) step(format string, args ...any) {
 	c.steps = append(c.steps, groups.Step{At: time.Now(), Text: fmt.Sprintf(format, args...)})
 }
 
-func (c *cell) fault(format string, args ...any) {
+// fault notes what is wrong. What a client is known for does not fail the test, and is told in the matrix.
+func (c *cell) fault(format string, args ...any) (known bool) {
 	c.Helper()
 	s := fmt.Sprintf(format, args...)
 	for _, k := range c.client.Known {
 		if slices.Contains(k.Scenarios, c.scenario) && strings.Contains(s, k.Fault) {
 			c.Logf("known of this client: %s: %s", k.Why, s)
-			c.row.Why = k.Why
-			return
+			c.row.Result, c.row.Why = "known", k.Why
+			return true
 		}
 	}
 	c.Error(s)
 	c.mu.Lock()
 	c.faults = append(c.faults, s)
 	c.mu.Unlock()
+	return false
 }
 
 // die is a fault after which going on makes no sense.
 func (c *cell) die(format string, args ...any) {
 	c.Helper()
-	c.fault(format, args...)
+	if c.fault(format, args...) {
+		c.SkipNow()
+	}
 	c.FailNow()
 }
 

@@ -146,7 +146,8 @@ func Clients() []Client {
 	}
 	for _, a := range []string{"range", "cooperative"} {
 		all = append(all, Client{Library: "kafka-python", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollLeaves, Program: pythonMember, Known: []Known{
-			{[]Scenario{Paused, Slow}, "while A owned it", "kafka-python's cooperative assignor gives a member that comes back what it had before, while another still owns it"}}})
+			{[]Scenario{Paused, Slow}, "while A owned it", "kafka-python's cooperative assignor gives a member that comes back what it had before, while another still owns it"},
+			{[]Scenario{Restart}, "waiting for all partitions owned", "kafka-python's cooperative assignor leaves out partitions that a member lost: after a restart that took longer than the sessions nobody owns them"}}})
 	}
 	return append(all,
 		Client{Library: "sarama", Name: "sarama", Assignor: "range", Poll: PollKeeps},

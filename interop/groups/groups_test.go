@@ -1,6 +1,7 @@
 package groups_test
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"runtime"
@@ -134,7 +135,7 @@ func runCell(t *testing.T, broker *rig.Broker, client groups.Client, scenario gr
 	c := newCell(t, broker, client, scenario)
 	t.Cleanup(func() { // also after a story that broke off
 		row.TookMs, row.Records, row.Repeated = c.row.TookMs, c.row.Records, c.row.Repeated
-		row.Result, row.Why = "pass", c.row.Why
+		row.Result, row.Why = cmp.Or(c.row.Result, "pass"), c.row.Why
 		if t.Failed() {
 			row.Result, row.Why = "FAIL", strings.Join(c.faults, "; ")
 		}

@@ -13,8 +13,8 @@ type Row struct {
 	Broker   string   `json:"broker"` // with its version
 	Client   string   `json:"client"`
 	Scenario Scenario `json:"scenario"`
-	Result   string   `json:"result"`  // pass, FAIL or skip
-	Why      string   `json:"why"`     // of a skip, or the first faults
+	Result   string   `json:"result"`  // pass, FAIL, skip, or known: not as it should be, and not the broker's fault
+	Why      string   `json:"why"`     // of a skip, of what is known, or the faults
 	TookMs   int64    `json:"took_ms"` // 0: the scenario has no time to tell
 	Records  int      `json:"records"`
 	Repeated int      `json:"repeated"` // handed on more than once

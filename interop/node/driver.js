@@ -1,9 +1,11 @@
-// One request as JSON on standard input, one answer as JSON on standard output: kafkajs as its users use it, without a group.
+// One request as JSON on standard input, one answer as JSON on standard output: kafkajs as its users use it. It consumes only in a group, so
+// that consume joins one of its own.
 'use strict'
 const { Kafka, CompressionTypes, CompressionCodecs, Partitioners, logLevel } = require('kafkajs')
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy')
 
 const bytes = (text) => (text === null || text === undefined ? null : Buffer.from(text, 'base64'))
+const text64 = (b) => (b === null || b === undefined ? null : Buffer.from(b).toString('base64'))
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
 
 async function withAdmin (kafka, work) {
@@ -52,6 +54,39 @@ async function produce (kafka, p) {
   }
 }
 
+async function consume (kafka, c) {
+  const consumer = kafka.consumer({ groupId: 'interop-' + process.pid + '-' + Date.now(), maxWaitTimeInMs: 100, maxBytesPerPartition: 2 << 20 })
+  const starts = c.from === 'timestamp' ? await withAdmin(kafka, (admin) => admin.fetchTopicOffsetsByTimestamp(c.topic, c.timestamp)) : []
+  await consumer.connect()
+  const records = []
+  try {
+    await consumer.subscribe({ topics: [c.topic], fromBeginning: c.from !== 'end' })
+    await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(records.length + ' of ' + c.count + ' records')), 45000)
+      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+      consumer.run({
+        autoCommit: false,
+        eachMessage: async ({ partition, message }) => {
+          if (records.length >= c.count || !c.partitions.includes(partition)) return
+          const headers = []
+          for (const [key, value] of Object.entries(message.headers || {})) {
+            for (const v of [].concat(value)) headers.push({ key, value: text64(v) })
+          }
+          records.push({ partition, offset: Number(message.offset), timestamp: Number(message.timestamp), key: text64(message.key), value: text64(message.value), headers })
+          if (records.length === c.count) {
+            clearTimeout(late)
+            resolve()
+          }
+        }
+      })
+      for (const { partition, offset } of starts) consumer.seek({ topic: c.topic, partition, offset })
+    })
+  } finally {
+    await consumer.disconnect()
+  }
+  return { records }
+}
+
 async function main (q) {
   if (q.op === 'version') return { version: require('kafkajs/package.json').version + ', node ' + process.versions.node }
   const kafka = new Kafka({ clientId: 'interop', brokers: [q.bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 5 } })
@@ -81,6 +116,8 @@ async function main (q) {
         resources: [{ type: 2, name: q.topic, configEntries: Object.entries(q.configs).map(([name, value]) => ({ name, value })) }]
       }))
       return {}
+    case 'consume':
+      return consume(kafka, q.consume)
     case 'produce':
       await produce(kafka, q.produce)
       return {}
