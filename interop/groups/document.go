@@ -68,8 +68,17 @@ func Compare(a, b map[string]map[Scenario]Row, nameA, nameB string, explained []
 	shapesA, shapesB := Shapes(both(a, b)), Shapes(both(b, a))
 	var out []Difference
 	only := func(broker string, from, in map[string][]string) {
+		versions, anyVersion := map[string]bool{}, map[string]bool{}
+		for s := range in {
+			api, rest := versionOf(s)
+			versions[api], anyVersion[rest] = true, true
+		}
 		for s, cells := range from {
 			if _, ok := in[s]; ok {
+				continue
+			}
+			// Whether the member that meets an answer is one of a new or an old client is chance, as long as the other broker speaks that version.
+			if api, rest := versionOf(s); versions[api] && anyVersion[rest] {
 				continue
 			}
 			d := Difference{Broker: broker, Shape: s, Cells: cells}
@@ -90,6 +99,29 @@ func Compare(a, b map[string]map[Scenario]Row, nameA, nameB string, explained []
 		}
 		return out[i].Shape < out[j].Shape
 	})
+	return out
+}
+
+// versionOf takes "Heartbeat v4 ..." apart into "Heartbeat v4" and the shape without the version.
+func versionOf(shape string) (api, rest string) {
+	fields := strings.SplitN(shape, " ", 3)
+	if len(fields) < 3 {
+		return shape, shape
+	}
+	return fields[0] + " " + fields[1], fields[0] + " " + fields[2]
+}
+
+// Late names the cells that took Barnabas noticeably longer than Apache Kafka, whose broker restarts in its own time.
+func Late(barnabas, kafka map[string]map[Scenario]Row) []string {
+	var out []string
+	for client, cells := range barnabas {
+		for scenario, r := range cells {
+			if k, ok := kafka[client][scenario]; ok && scenario != Restart && k.TookMs > 0 && r.TookMs > k.TookMs+3000 {
+				out = append(out, fmt.Sprintf("%s, %s: %s s, on Apache Kafka %s s", client, scenario, seconds(r.TookMs), seconds(k.TookMs)))
+			}
+		}
+	}
+	sort.Strings(out)
 	return out
 }
 

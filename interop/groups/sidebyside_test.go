@@ -111,12 +111,41 @@ func TestCompareShowsAPlantedCode(t *testing.T) {
 	if len(d) != 1 || d[0].Why != "because" {
 		t.Errorf("explained, it comes out as %+v", d)
 	}
+	if late := groups.Late(timed(2000), timed(900)); len(late) > 0 {
+		t.Errorf("a second is late: %v", late)
+	}
+	if late := groups.Late(timed(4000), timed(900)); len(late) != 1 {
+		t.Errorf("3.1 s later is not late: %v", late)
+	}
 	for _, bad := range []string{"no arrow", "no broker => why", "Barnabas: ( => why"} {
 		if err := os.WriteFile(path, []byte(bad), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := groups.LoadExplained(path); err == nil {
 			t.Errorf("%q is taken as an explanation", bad)
+		}
+	}
+}
+
+func timed(ms int64) map[string]map[groups.Scenario]groups.Row {
+	return map[string]map[groups.Scenario]groups.Row{"some client": {groups.ScaleOut: {TookMs: ms}, groups.Restart: {TookMs: 3 * ms}}}
+}
+
+// TestCompareIgnoresWhoseVersionItWas: an error that the other broker gives at another version is none of its own, but one it never gives is, and so
+// is a version it does not speak.
+func TestCompareIgnoresWhoseVersionItWas(t *testing.T) {
+	rows := func(lines ...string) map[string]map[groups.Scenario]groups.Row {
+		var r groups.Row
+		for _, l := range lines {
+			r.Lines = append(r.Lines, line("A", l))
+		}
+		return map[string]map[groups.Scenario]groups.Row{"some client": {groups.Start: r}}
+	}
+	other := rows("Heartbeat v4 x -> NONE", "Heartbeat v0 x -> NONE", "Heartbeat v4 x -> UNKNOWN_MEMBER_ID")
+	for text, want := range map[string]int{"Heartbeat v0 x -> UNKNOWN_MEMBER_ID": 1, "Heartbeat v0 x -> ILLEGAL_GENERATION": 2, "Heartbeat v3 x -> NONE": 2} {
+		d := groups.Compare(rows("Heartbeat v4 x -> NONE", "Heartbeat v4 x -> UNKNOWN_MEMBER_ID", "Heartbeat v0 x -> NONE", text), other, "one", "two", nil)
+		if len(d) != want-1 {
+			t.Errorf("%s: %d differences, want %d: %v", text, len(d), want-1, d)
 		}
 	}
 }
