@@ -17,6 +17,9 @@ const Usable = 0.5
 // Advise fills in the advice that follows from the verdict and the facts. It replaces what was there.
 func Advise(inc *Incident) {
 	inc.Advice = nil
+	if inc.Kind == Rebalance && inc.Cause != RollingRestart && inc.Trigger.Member != nil && inc.has(FactReturns, inc.Trigger.Member.ID) {
+		return // it began with the departure, whose incident says what to do
+	}
 	id := ""
 	if inc.Trigger.Member != nil {
 		id = inc.Trigger.Member.ID
@@ -29,17 +32,11 @@ func Advise(inc *Incident) {
 	}
 	add := func(a Advice) { inc.Advice = append(inc.Advice, a) }
 	switch inc.Cause {
-	case FirstStart:
-		gap, ok := inc.length(FactArrivalGap, "")
-		if ok && gap > 0 {
-			add(Advice{Text: "Let the first members wait for the others: make the initial delay longer than the longest time between two arrivals.",
-				Setting: "group.initial.rebalance.delay.ms", Value: strconv.FormatInt(roundUp(gap.D(), time.Second).Milliseconds(), 10),
-				Arithmetic: "longest gap " + gap.String() + ", rounded up"})
-		}
 	case ScaleUp:
-		if late, ok := inc.length(FactLateStart, id); ok {
-			add(Advice{Text: "It came just after the first start was over, which cost a second rebalance: a longer initial delay would have caught it.",
-				Setting: "group.initial.rebalance.delay.ms", Value: strconv.FormatInt(roundUp(late.D(), time.Second).Milliseconds(), 10), Arithmetic: "it was " + late.String() + " late"})
+		if gap, ok := inc.length(FactArrivalGap, id); ok && inc.has(FactLateStart, id) {
+			delay := roundUp(gap.D()+time.Millisecond, time.Second)
+			add(Advice{Text: "It came just after the first start was over, which cost another rebalance. The wait goes on while members come, so a delay longer than the time between two arrivals would have caught it.",
+				Setting: "group.initial.rebalance.delay.ms", Value: strconv.FormatInt(delay.Milliseconds(), 10), Arithmetic: fmt.Sprintf("%s between the last two arrivals < %s", gap, Span(delay))})
 		}
 		inc.idleAdvice(add)
 		inc.eagerAdvice(add)
@@ -185,8 +182,14 @@ func (inc *Incident) sessionAdvice(id string, add func(Advice)) {
 				Needs: []string{"the longest pause of the process"}})
 		}
 	}
-	if c := inc.Cost; c != nil && c.LagBefore != nil && c.LagAfter != nil && *c.LagAfter > *c.LagBefore {
-		add(Advice{Text: fmt.Sprintf("Until it was noticed %s records piled up: that is what a long session costs.", thousands(*c.LagAfter-*c.LagBefore))})
+	var lag int64
+	for _, p := range inc.Partitions {
+		if p.From == id && p.LagBefore != nil {
+			lag += *p.LagBefore
+		}
+	}
+	if lag > 0 {
+		add(Advice{Text: fmt.Sprintf("When its silence was noticed, %s records waited in its partitions: that is what a long session costs.", thousands(lag))})
 	}
 }
 

@@ -57,13 +57,13 @@ type building struct {
 // part is one member's part in an incident.
 type part struct {
 	*member
-	change                 Change
-	was                    string
-	told, arrived, synced  vtime.Instant
-	gone                   vtime.Instant
-	silent                 Millis
-	reason                 string
-	leader, expired, fresh bool
+	change                Change
+	was                   string
+	told, arrived, synced vtime.Instant
+	gone                  vtime.Instant
+	silent                Millis
+	reason                string
+	leader                bool
 }
 
 // at is when a draft was begun.
@@ -214,7 +214,7 @@ func (b *building) settled() bool { return !b.inc.Provisional && !b.watched }
 // snapshot is the incident as it stands, sharing nothing with b that changes later.
 func (b *building) snapshot(cfg Config) Incident {
 	inc := b.inc
-	inc.Chain = slices.Clone(inc.Chain)
+	inc.Chain = append([]Trigger(nil), inc.Chain...) // nil if there are none
 	inc.Phases = slices.Clone(inc.Phases)
 	inc.Evidence = slices.Clone(inc.Evidence)
 	inc.Missing = slices.Clone(inc.Missing)

@@ -141,8 +141,10 @@ func (inc *Incident) left(t Trigger, id string) ruling {
 		return ruling{cause: RollingRestart, conf: ConsistentWith, or: Unsubscribed}
 	case slow:
 		return ruling{cause: PollInterval, conf: ConsistentWith, or: GracefulClose}
+	case inc.has(FactCommitSilence, id) || inc.has(FactFetchSilence, id): // it worked to the end
+		return ruling{cause: GracefulClose, conf: ConsistentWith, or: Unsubscribed}
 	}
-	return ruling{cause: GracefulClose, conf: ConsistentWith}
+	return ruling{cause: GracefulClose, conf: ConsistentWith, or: PollInterval}
 }
 
 // slow reports whether a member that left had neither fetched nor committed for nearly its rebalance timeout, while its heartbeats came. sure is

@@ -165,7 +165,7 @@ func (b *building) stall(p *Partition, from, to *part) {
 	switch {
 	case from.gone != 0:
 		stopped = from.gone
-		if from.silent > 0 && from.expired || from.silent.D() > 0 && b.wentSilent(from) {
+		if b.wentSilent(from) {
 			stopped = from.gone - vtime.Instant(from.silent)
 		}
 	case b.inc.Cooperative:

@@ -323,7 +323,7 @@ func difference(old, now *member) (facts []Fact) {
 			facts = append(facts, newFact(FactTopicsDropped, Measured, now.ID, "it does not subscribe to "+words(dropped)+" any more"))
 		}
 		if len(facts) == 0 {
-			facts = append(facts, newFact(FactOnlyOwnedChanged, Measured, now.ID, "its topics and assignors are as before, only what it owns differs"))
+			facts = append(facts, newFact(FactOnlyOwnedChanged, Measured, now.ID, "its topics and assignors are as before"))
 		}
 	}
 	return facts

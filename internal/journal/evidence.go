@@ -82,6 +82,21 @@ type fetchKey struct {
 	kafka.TopicPartition
 }
 
+// with is s where e has nothing newer.
+func (s seen) with(e seen) seen {
+	for k, v := range s.offsets { // any order: each goes to its own entry
+		if _, ok := e.offsets[k]; !ok {
+			e.offsets[k] = v
+		}
+	}
+	for k, v := range s.fetches { // any order: each goes to its own entry
+		if _, ok := e.fetches[k]; !ok {
+			e.fetches[k] = v
+		}
+	}
+	return e
+}
+
 func index(e Evidence) seen {
 	s := seen{map[kafka.TopicPartition]OffsetSeen{}, map[fetchKey]FetchSeen{}, map[clientKey]ClientSeen{}, map[string]TopicSeen{}}
 	for _, o := range e.Offsets {

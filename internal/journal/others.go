@@ -320,6 +320,9 @@ func (r *Recorder) Wants(n coord.Note) (in Interest, ok bool) {
 			return in, false
 		}
 		in = Interest{Group: n.Group, Owners: g.owners(g.record, r.cfg)}
+		if b := g.open; b != nil && b.before != nil && b.before != g.record { // a second round: what moves was the first owners'
+			in.Owners = append(in.Owners, g.owners(b.before, r.cfg)...)
+		}
 	case coord.GroupEmptied:
 		if g == nil {
 			return in, false
@@ -457,9 +460,12 @@ func (b *building) connection(d *departure, c ClientSeen) {
 		b.fact(newFact(FactConnectionOpen, Measured, d.who.ID, "its client was still connected"))
 	case c.Closed != 0:
 		text := "its connection was closed"
-		if c.Closed <= d.at {
+		switch {
+		case max(d.at.Since(c.Closed), c.Closed.Since(d.at)) < time.Second:
+			text += " as it left"
+		case c.Closed <= d.at:
 			text += " " + Span(d.at.Since(c.Closed)) + " before it was out"
-		} else {
+		default:
 			text += " " + Span(c.Closed.Since(d.at)) + " after it was out"
 		}
 		b.drop(FactConnectionOpen, d.who.ID)
@@ -512,11 +518,11 @@ func (b *building) activity(now vtime.Instant, w Who, alone bool, m *member, ev 
 	}
 	if fetched != 0 {
 		s := Millis(now.Since(fetched))
-		b.fact(newFact(FactFetchSilence, Measured, w.ID, "its client last fetched records of its partitions "+s.String()+" before").ms(s))
+		b.fact(newFact(FactFetchSilence, Measured, w.ID, "its client last fetched records of its partitions "+before(s)).ms(s))
 	}
 	if committed != 0 {
 		s := Millis(now.Since(committed))
-		b.fact(newFact(FactCommitSilence, Measured, w.ID, "the last commit for one of its partitions was "+s.String()+" before").ms(s))
+		b.fact(newFact(FactCommitSilence, Measured, w.ID, "the last commit for one of its partitions was "+before(s)).ms(s))
 	}
 	if known > 0 && idle {
 		b.fact(newFact(FactNothingToDo, Measured, w.ID, "it had nothing left to read"))
@@ -573,6 +579,14 @@ func (b *building) topicFacts(id string, ev seen) {
 			b.fact(newFact(FactPartitionsGrown, Measured, id, fmt.Sprintf("%s has %d partitions, %d of them were assigned", t, seen.Partitions, n)).num(float64(int(seen.Partitions)-n), "partitions"))
 		}
 	}
+}
+
+// before says how long ago something was.
+func before(m Millis) string {
+	if m.D() < 10*time.Millisecond {
+		return "just before"
+	}
+	return m.String() + " before"
 }
 
 func count(n int, one, many string) string {

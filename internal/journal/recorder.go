@@ -100,6 +100,7 @@ type tracked struct {
 	loaded     vtime.Instant
 	loadedInc  *building
 	firstStart vtime.Instant // when the last first start ended
+	lastNew    vtime.Instant // when the last newcomer came
 	lastID     string
 	sameID     int
 }

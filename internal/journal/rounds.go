@@ -72,10 +72,15 @@ func (r *Recorder) arrived(g *tracked, n coord.MemberArrived) {
 // newcomer looks whether somebody who joins was here before.
 func (r *Recorder) newcomer(g *tracked, b *building, p *part) {
 	d, close := r.returning(g, p.Who)
+	defer func() { g.lastNew = r.now }()
 	if d == nil {
 		if g.firstStart != 0 && r.now.Since(g.firstStart) <= r.cfg.ReturnAwaited {
 			m := Millis(r.now.Since(g.firstStart))
 			b.fact(newFact(FactLateStart, Measured, p.ID, "it came "+m.String()+" after the group's first start was over").ms(m))
+			if g.lastNew != 0 {
+				gap := Millis(r.now.Since(g.lastNew))
+				b.fact(newFact(FactArrivalGap, Measured, p.ID, "the member before it had come "+gap.String()+" earlier").ms(gap))
+			}
 		}
 		r.unknownSeat(g, b, p)
 		return
@@ -193,10 +198,8 @@ func (r *Recorder) removed(g *tracked, n coord.MemberRemoved, ev seen) {
 		t.Kind = SessionExpired
 	case coord.DidNotRejoin:
 		t.Kind = JoinExpired
-		p.expired = true
 	case coord.DidNotSync:
 		t.Kind = SyncExpired
-		p.expired = true
 	case coord.GroupFull:
 		t.Kind = LimitReached
 	}
@@ -208,10 +211,14 @@ func (r *Recorder) removed(g *tracked, n coord.MemberRemoved, ev seen) {
 		b.fact(newFact(FactRemovedBy, Measured, w.ID, by+" asked the coordinator to remove it"))
 	}
 	b.trigger(t)
-	if n.Reason != "" {
+	switch {
+	case n.Reason == "":
+	case t.Kind == MemberRemoved:
+		b.fact(newFact(FactClaimed, Measured, w.ID, fmt.Sprintf("the request gave the reason %q", n.Reason)))
+	default:
 		b.fact(newFact(FactClaimed, Measured, w.ID, fmt.Sprintf("its client gave the reason %q", n.Reason)))
 	}
-	b.fact(newFact(FactSilence, Measured, w.ID, "it was last heard of "+silent.String()+" before").ms(silent))
+	b.fact(newFact(FactSilence, Measured, w.ID, "it was last heard of "+before(silent)).ms(silent))
 	if m.session > 0 {
 		b.fact(newFact(FactSession, Measured, w.ID, "its session timeout is "+Span(m.session)).ms(Millis(m.session)))
 	}
@@ -225,7 +232,7 @@ func (r *Recorder) removed(g *tracked, n coord.MemberRemoved, ev seen) {
 		waited := Millis(r.now.Since(b.started))
 		b.fact(newFact(FactWaited, Measured, w.ID, "everybody waited "+waited.String()+" for it to rejoin").ms(waited))
 	}
-	if t.Kind == SyncExpired && n.Leader {
+	if n.Leader && b.stage == inSync {
 		late := Millis(r.now.Since(b.phaseStart))
 		b.fact(newFact(FactLeaderLate, Measured, w.ID, "it led, and did not hand in the assignment for "+late.String()).ms(late))
 	}
@@ -280,7 +287,7 @@ func (r *Recorder) started(g *tracked, n coord.RebalanceStarted, ev seen) {
 	switch {
 	case b != nil && b.stage == inSync && n.From == "CompletingRebalance":
 		// Nobody has an assignment yet, so it is the same rebalance.
-		b.endPhase(r.now, Assign, b.assigner(), kind == SyncExpired)
+		b.endPhase(r.now, Assign, b.assigner(), b.gone(b.assigner()))
 		b.startRound(n, r.now)
 		r.emit(b, PhaseEnded)
 		return
@@ -374,7 +381,12 @@ func (r *Recorder) context(g *tracked, b *building, n coord.RebalanceStarted, ki
 	if cause, known := JoinReason(n.Reason); n.Reason != "" && (!known || cause != Unknown) && !b.inc.has(FactClaimed, id) {
 		b.fact(newFact(FactClaimed, Measured, id, fmt.Sprintf("its client gave the reason %q", n.Reason)))
 	}
-	if g.loaded != 0 && r.now.Since(g.loaded) <= max(loadedWindow, r.sessionTimeout(b)+10*time.Second) {
+	if kind == LeaderRejoined || kind == MemberChanged {
+		r.commitRefused(g, b, who(n.Member))
+	}
+	// A coordinator that was loaded shortly before matters to those who may have been cut off by that.
+	cutOff := kind == SessionExpired || kind == LimitReached || b.inc.has(FactUnknownSeat, id) || b.inc.has(FactRefused, id) || b.inc.has(FactCommitRefused, id)
+	if cutOff && g.loaded != 0 && r.now.Since(g.loaded) <= max(loadedWindow, r.sessionTimeout(b)+10*time.Second) {
 		ago := Millis(r.now.Since(g.loaded))
 		b.fact(newFact(FactLoaded, Measured, "", "the coordinator had read the group from its log "+ago.String()+" before").ms(ago))
 		if l := g.loadedInc; l != nil {
@@ -391,7 +403,6 @@ func (r *Recorder) context(g *tracked, b *building, n coord.RebalanceStarted, ki
 		}
 	}
 	if kind == LeaderRejoined || kind == MemberChanged {
-		r.commitRefused(g, b, who(n.Member))
 		if g.last != nil && g.last.withheld > 0 && g.last.inc.Cooperative {
 			b.fact(newFact(FactWithheld, Measured, "", fmt.Sprintf("the rebalance before took %s from their owners and gave them to nobody yet", count(g.last.withheld, "partition", "partitions"))).num(float64(g.last.withheld), "partitions"))
 		}
@@ -407,6 +418,12 @@ func (r *Recorder) sessionTimeout(b *building) (longest time.Duration) {
 	return longest
 }
 
+// gone reports whether a member is out.
+func (b *building) gone(w *Who) bool {
+	return w != nil && b.byID[w.ID] != nil && b.byID[w.ID].gone != 0
+}
+
+// assigner is the leader of the round under way.
 func (b *building) assigner() *Who {
 	for _, p := range b.parts {
 		if p.leader {
@@ -450,7 +467,7 @@ func (r *Recorder) joined(g *tracked, n coord.JoinCompleted, ev seen) {
 			b.fact(newFact(FactArrivalGap, Measured, "", "the longest time between two arrivals was "+Span(gap)).ms(Millis(gap)))
 		}
 	}
-	b.atJoin = ev
+	b.atJoin = b.atJoin.with(ev)
 	r.emit(b, PhaseEnded)
 }
 

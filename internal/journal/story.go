@@ -12,10 +12,10 @@ import (
 func Story(inc *Incident) string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-11s %s\n", label, fmt.Sprintf(format, args...))
+		fmt.Fprintf(&b, "  %-11s %s\n", label, clean(fmt.Sprintf(format, args...)))
 	}
 	more := func(format string, args ...any) { line("", format, args...) }
-	fmt.Fprintf(&b, "%s  %s UTC%s\n%s\n", clean(inc.Group), inc.Began.Instant().Time().Format("2006-01-02 15:04:05.000"), inc.generations(), inc.Headline())
+	fmt.Fprintf(&b, "%s  %s UTC%s\n%s\n", clean(inc.Group), inc.Began.Instant().Time().Format("2006-01-02 15:04:05.000"), inc.generations(), clean(inc.Headline()))
 
 	sure := string(inc.Confidence)
 	if inc.Or != Unknown {
@@ -46,7 +46,7 @@ func Story(inc *Incident) string {
 		line("still open", "%s%s", clean(inc.Awaits), until)
 	}
 	if inc.Repeats > 0 {
-		line("again", "%s more since", count(inc.Repeats, "time", "times"))
+		line("again", "at least %s more", count(inc.Repeats, "time", "times"))
 	}
 	if inc.Kind == Rebalance {
 		inc.tellPhases(line)
@@ -271,9 +271,11 @@ func (inc *Incident) carrying() (out []Fact) {
 		id = w.ID
 	}
 	dull := map[FactID]bool{FactSession: true, FactRebalanceTimeout: true, FactGathered: true, FactNothingToDo: true}
-	if inc.has(FactClaimed, id) {
-		dull[FactHeartbeatsInTime] = inc.Cause != PollInterval
-		dull[FactSilence] = true
+	dull[FactLimit] = inc.Kind == Refused
+	dull[FactOnlyOwnedChanged] = inc.has(FactClaimed, id)
+	dull[FactSilence] = inc.Cause != SessionTimeout && inc.Cause != CoordinatorMoved
+	if inc.has(FactClaimed, id) && inc.Cause != PollInterval {
+		dull[FactHeartbeatsInTime], dull[FactFetchSilence], dull[FactCommitSilence] = true, true, true
 	}
 	for _, mine := range []bool{true, false} {
 		for _, f := range inc.Evidence {
@@ -326,7 +328,7 @@ func (inc *Incident) phaseWords() string {
 		}
 		took := "until now"
 		if p.Took != nil {
-			if p.Took.D() < time.Millisecond {
+			if p.Took.D() < 10*time.Millisecond && inc.Took != nil && inc.Took.D() >= 100*time.Millisecond {
 				continue
 			}
 			took = p.Took.String()
@@ -355,9 +357,9 @@ func (inc *Incident) phaseWords() string {
 		}
 		out = append(out, took+" "+text)
 	}
-	const shown = 5
+	const shown = 6
 	if len(out) > shown {
-		out = append(out[:shown], fmt.Sprintf("and %d phases more", len(out)-shown))
+		out = append(out[:shown], "and "+count(len(out)-shown, "phase more", "phases more"))
 	}
 	return strings.Join(out, ", ")
 }
@@ -369,6 +371,9 @@ func (inc *Incident) tellCosts(line teller) {
 	}
 	if m := inc.Moves; m != nil {
 		text := fmt.Sprintf("%d of %d moved", m.Moved, m.Before)
+		if m.Before == 0 {
+			text = "none had an owner before"
+		}
 		if m.Minimum != nil && m.Moved > 0 {
 			text += fmt.Sprintf(" (%d had to)", *m.Minimum)
 		}
@@ -429,7 +434,7 @@ func History(incidents []Incident) string {
 		if inc.Provisional {
 			sure += ", provisional"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", inc.Began.Instant().Time().Format("2006-01-02 15:04:05"), took, cause, name, inc.membersText(), moved, stall, sure)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", inc.Began.Instant().Time().Format("2006-01-02 15:04:05"), took, clean(cause), name, inc.membersText(), moved, stall, clean(sure))
 	}
 	_ = w.Flush() // into memory
 	return b.String()

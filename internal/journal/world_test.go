@@ -85,7 +85,7 @@ type actor struct {
 	running, busy, paused    bool
 	joining                  bool
 	life                     int // counts processes, so that what an old one had planned is dropped
-	mutual                   bool
+	mutual, hangs            bool
 	lastJoinReason, leaveTxt string
 }
 
@@ -336,7 +336,13 @@ func (w *world) sync(a *actor, r group.JoinReply) {
 			w.kill(a)
 			return
 		}
+		if a.hangs { // its assignor does not come to an end
+			return
+		}
 		q.Assignments = w.assignments(r)
+	}
+	if a.hangs {
+		return
 	}
 	life, protocol := a.life, r.Protocol
 	w.ask(func(id coord.ReplyID) coord.Event { q.Reply = id; return q }, func(body any) {
@@ -610,6 +616,8 @@ func (w *world) act(words []string) {
 		}, func(any) {})
 	case "dies-assigning":
 		a.mutual = true
+	case "hangs-assigning":
+		a.hangs = true
 	case "remove":
 		w.ask(func(id coord.ReplyID) coord.Event {
 			return &group.LeaveRequest{Reply: id, Version: 5, Group: "orders", Client: "admin", Host: "/10.0.0.99", Members: []group.Leaver{{Member: a.id, Instance: a.instance, Reason: reason}}}
