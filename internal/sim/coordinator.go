@@ -98,12 +98,12 @@ func (c *coordinator) pump() {
 		}
 		if d := time.Duration(c.w.sc.Coordinator.AppendTime); d > 0 {
 			life := c.life
-			c.w.after(d, func() {
+			c.w.pushDull(event{at: c.w.now.Add(d), run: func() {
 				if c.life == life {
 					c.committed(b)
 					c.pump()
 				}
-			})
+			}})
 			break
 		}
 		c.committed(b)
@@ -111,7 +111,7 @@ func (c *coordinator) pump() {
 	if at, ok := c.rt.Next(); ok && (c.armed == 0 || at < c.armed) {
 		c.armed = at
 		life := c.life
-		c.w.queue.push(event{at: max(at, c.w.now), run: func() {
+		c.w.pushDull(event{at: max(at, c.w.now), run: func() {
 			if c.life != life || c.armed != at {
 				return
 			}

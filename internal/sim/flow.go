@@ -270,7 +270,7 @@ func (m *member) finishBatch() {
 	m.batch = nil
 	m.disarm(recordDone)
 	if m.cfg.Commit == "batch" && m.phase == joined && !m.lost && m.uncommitted(nil) {
-		m.blocked = true
+		m.block()
 		m.commit(nil, func(kafka.ErrorCode, bool) {
 			m.blocked = false
 			m.step()
@@ -338,6 +338,12 @@ func (m *member) commitLater() {
 		every = smallCommits
 	}
 	m.nextCommit = m.w.now.Add(every)
+	if until, ok := m.w.idleUntil(); ok && m.cfg.Commit == "auto" && m.phase == joined && m.batch == nil && !m.blocked {
+		if k := int64(until-m.nextCommit) / int64(every); k > 0 { // none that may be the last before something happens
+			m.nextCommit = m.nextCommit.Add(time.Duration(k) * every)
+			m.w.coord.messages[apiCommit] += k
+		}
+	}
 	if m.cfg.Client == "librdkafka" || m.batch == nil {
 		m.arm(autoCommit, m.nextCommit)
 	}
@@ -431,6 +437,12 @@ func (m *member) freeze(d time.Duration) {
 			}
 		}
 	})
+}
+
+// block is the application thread waiting for an answer: nothing is processed meanwhile.
+func (m *member) block() {
+	m.progress()
+	m.blocked, m.flowing = true, false
 }
 
 // starve cuts the member off from the records for a while; what it has, it finishes.

@@ -29,7 +29,7 @@ func (m *member) prepare() {
 		ready()
 		return
 	}
-	m.blocked = true
+	m.block()
 	began, attempt := m.w.now, m.attempt
 	var try func()
 	try = func() {
@@ -53,7 +53,7 @@ func (m *member) prepare() {
 // later runs something in this life of the member.
 func (m *member) later(d time.Duration, run func()) {
 	life := m.life
-	m.w.queue.push(event{at: m.w.now.Add(d), m: m, run: func() {
+	m.w.push(event{at: m.w.now.Add(d), m: m, run: func() {
 		if m.life == life {
 			run()
 		}
@@ -269,7 +269,7 @@ func (m *member) take(assigned []*partition) {
 		revoke()
 		return
 	}
-	m.blocked = true
+	m.block()
 	m.commit(gone, func(kafka.ErrorCode, bool) {
 		m.blocked = false
 		revoke()

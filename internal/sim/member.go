@@ -139,7 +139,12 @@ func (m *member) cooperative() bool { return m.assignors[0].Cooperative() }
 // arm sets a timer, in place of the one of that kind that may be set.
 func (m *member) arm(k what, at vtime.Instant) {
 	m.tokens[k]++
-	m.w.queue.push(event{at: max(at, m.w.now), m: m, what: k, token: m.tokens[k]})
+	e := event{at: max(at, m.w.now), m: m, what: k, token: m.tokens[k]}
+	if k == beat || k == autoCommit {
+		m.w.pushDull(e)
+	} else {
+		m.w.push(e)
+	}
 }
 
 func (m *member) disarm(k what) { m.tokens[k]++ }
@@ -285,7 +290,7 @@ func (m *member) shutDown() {
 		}
 	}
 	if m.phase == joined && m.uncommitted(nil) {
-		m.blocked = true
+		m.block()
 		m.commit(nil, func(kafka.ErrorCode, bool) { m.blocked = false; end() })
 		return
 	}
@@ -403,7 +408,7 @@ func (m *member) beat() {
 	interval := time.Duration(m.cfg.Heartbeat)
 	switch m.cfg.Client {
 	case "librdkafka":
-		m.arm(beat, m.w.now.Add(interval))
+		m.arm(beat, m.skipBeats(m.w.now.Add(interval), 0))
 		if m.phase == joined {
 			m.heartbeat()
 		}
@@ -411,9 +416,29 @@ func (m *member) beat() {
 		m.step()
 	default:
 		if m.phase == syncing || m.phase == joined {
-			m.arm(beat, m.w.now.Add(interval+m.rng.within(time.Duration(m.cfg.RetryBackoff))))
+			late := time.Duration(m.cfg.RetryBackoff)
+			m.arm(beat, m.skipBeats(m.w.now.Add(interval+m.rng.within(late)), late))
 			m.heartbeat()
 		}
+	}
+}
+
+// skipBeats is the next beat that can matter, for one that would be at next: none is skipped that may be the last before something happens, and
+// enough are sent to keep the session. late is the random part of an interval.
+func (m *member) skipBeats(next vtime.Instant, late time.Duration) vtime.Instant {
+	until, ok := m.w.idleUntil()
+	if !ok || m.phase != joined || m.batch != nil {
+		return next
+	}
+	until = min(until, m.w.now.Add(time.Duration(m.cfg.SessionTimeout)/3*2))
+	for {
+		rng := m.rng
+		after := next.Add(time.Duration(m.cfg.Heartbeat) + rng.within(late))
+		if after >= until {
+			return next
+		}
+		m.rng, next = rng, after
+		m.w.coord.messages[apiHeartbeat]++
 	}
 }
 
@@ -434,7 +459,7 @@ func (m *member) heartbeat() {
 	attempt, generation, id := m.attempt, m.generation, m.id
 	awaited := m.cfg.Client == "poll-heartbeat"
 	if awaited {
-		m.blocked = true
+		m.block()
 		m.restartBeat()
 	}
 	m.ask(apiHeartbeat, time.Duration(m.cfg.RequestTimeout), func(r coord.ReplyID) coord.Event {

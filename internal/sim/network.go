@@ -67,10 +67,15 @@ func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coo
 	w.coord.messages[a]++
 	c := &call{m: m, life: m.life, api: a, make: build, done: done}
 	if w.now.Before(m.link.cut) && (m.link.drop || m.link.cut.Since(w.now) > timeout) {
-		w.queue.push(event{at: w.now.Add(timeout), m: m, run: func() { c.answer(lost{}) }})
+		w.push(event{at: w.now.Add(timeout), m: m, run: func() { c.answer(lost{}) }})
 		return
 	}
-	w.queue.push(event{at: w.travel(&m.link, &m.link.up), run: func() { w.coord.receive(c) }})
+	e := event{at: w.travel(&m.link, &m.link.up), run: func() { w.coord.receive(c) }}
+	if a == apiHeartbeat || a == apiCommit {
+		w.pushDull(e)
+	} else {
+		w.push(e)
+	}
 }
 
 // tell is the way back.
@@ -78,11 +83,16 @@ func (w *world) tell(c *call, body any) {
 	m := c.m
 	if m.life != c.life || w.now.Before(m.link.cut) && m.link.drop {
 		if m.life == c.life {
-			w.queue.push(event{at: m.link.cut, m: m, run: func() { c.answer(lost{}) }})
+			w.push(event{at: m.link.cut, m: m, run: func() { c.answer(lost{}) }})
 		}
 		return
 	}
-	w.queue.push(event{at: w.travel(&m.link, &m.link.down), m: m, run: func() { c.answer(body) }})
+	e := event{at: w.travel(&m.link, &m.link.down), m: m, run: func() { c.answer(body) }}
+	if c.api == apiHeartbeat || c.api == apiCommit {
+		w.pushDull(e)
+	} else {
+		w.push(e)
+	}
 }
 
 func (c *call) answer(body any) {

@@ -33,12 +33,14 @@ func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.
 // queue is what will happen, earliest first, and of equals the one that was queued first: a binary heap.
 type queue struct {
 	heap []event
-	seq  uint64
+}
+
+// leads reports whether the first event of q comes before that of o.
+func (q *queue) leads(o *queue) bool {
+	return len(q.heap) > 0 && (len(o.heap) == 0 || q.heap[0].before(&o.heap[0]))
 }
 
 func (q *queue) push(e event) {
-	q.seq++
-	e.seq = q.seq
 	q.heap = append(q.heap, e)
 	i := len(q.heap) - 1
 	for i > 0 {

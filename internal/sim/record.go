@@ -101,7 +101,7 @@ func (w *world) sample(n int) {
 	w.m.rec.points = append(w.m.rec.points, pt)
 	if n < samplesOf {
 		at := w.zero + vtime.Instant(mulDiv(int64(n+1), int64(w.sc.Duration), samplesOf))
-		w.queue.push(event{at: at, run: func() { w.sample(n + 1) }})
+		w.pushDull(event{at: at, run: func() { w.sample(n + 1) }})
 	}
 }
 

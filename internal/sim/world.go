@@ -23,6 +23,8 @@ type Options struct {
 	Notes func(at time.Duration, abs vtime.Instant, n coord.Note)
 	// Record keeps lanes and curves for a report, up to a bound.
 	Record bool
+	// Plain plays every heartbeat, also those that can change nothing.
+	Plain bool
 	// Progress, if set, is called now and then with the time simulated so far; false ends the run.
 	Progress func(at time.Duration) bool
 }
@@ -32,7 +34,9 @@ type world struct {
 	sc      *Scenario
 	opt     Options
 	now     vtime.Instant
-	queue   queue
+	queue   queue // what may change something
+	dull    queue // heartbeats, commits by the clock and the like: as long as nothing else happens, they change nothing
+	seq     uint64
 	topics  []topic
 	parts   []*partition
 	members []*member
@@ -105,7 +109,11 @@ const warmupLimit = 15 * time.Minute
 func (w *world) loop() {
 	steps := 0
 	for w.err == nil && !w.over {
-		at, ok := w.queue.next()
+		from := &w.queue
+		if w.dull.leads(from) {
+			from = &w.dull
+		}
+		at, ok := from.next()
 		if w.zero != 0 && (!ok || w.end < at) {
 			w.now = w.end
 			break
@@ -114,7 +122,7 @@ func (w *world) loop() {
 			w.begin()
 			continue
 		}
-		e := w.queue.pop()
+		e := from.pop()
 		w.now = e.at
 		w.dispatch(&e)
 		if steps++; steps&0xfff == 0 && w.opt.Progress != nil && !w.opt.Progress(w.clock()) {
@@ -137,7 +145,7 @@ func (w *world) dispatch(e *event) {
 	}
 	if w.now.Before(m.frozen) { // its threads stand still: it happens when they go on
 		e.at = m.frozen
-		w.queue.push(*e)
+		w.push(*e)
 		return
 	}
 	w.trace(uint64(e.what)+2, uint64(m.index), uint64(m.generation))
@@ -160,7 +168,33 @@ func (w *world) clock() time.Duration {
 }
 
 func (w *world) after(d time.Duration, run func()) {
-	w.queue.push(event{at: w.now.Add(d), run: run})
+	w.push(event{at: w.now.Add(d), run: run})
+}
+
+func (w *world) push(e event) {
+	w.seq++
+	e.seq = w.seq
+	w.queue.push(e)
+}
+
+func (w *world) pushDull(e event) {
+	w.seq++
+	e.seq = w.seq
+	w.dull.push(e)
+}
+
+// idleUntil is how long nothing will happen but heartbeats and commits that change nothing, less what those need on their way; not ok when
+// something is going on. Members skip beats until then: the run is the same without them (TestSkippingChangesNothing).
+func (w *world) idleUntil() (until vtime.Instant, ok bool) {
+	n := &w.sc.Network
+	if w.opt.Plain || w.zero == 0 || w.m.disturbed || len(w.byID) != w.running || w.now <= w.quiet || n.Jitter > 0 || n.Loss > 0 || !w.coord.up {
+		return 0, false
+	}
+	until = w.end
+	if at, some := w.queue.next(); some {
+		until = min(until, at)
+	}
+	return until - vtime.Instant(4*n.Latency) - vtime.Instant(2*w.sc.Coordinator.AppendTime) - vtime.Instant(time.Millisecond), true
 }
 
 func (w *world) fail(err error) {
