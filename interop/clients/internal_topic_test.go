@@ -35,11 +35,14 @@ func TestOffsetsTopicIsReadableByOthers(t *testing.T) {
 				"--formatter", "org.apache.kafka.tools.consumer."+formatter)
 		}
 		offsets := read("OffsetsMessageFormatter")
-		wants(t, offsets, fmt.Sprintf(`"key":\{"type":1,"data":\{"group":"%s","topic":"%s","partition":0\}\},"value":\{"version":3,"data":\{"offset":2,"leaderEpoch":\d+,"metadata":"[^"]*","commitTimestamp":\d+\}`, group, topic))
+		wants(t, offsets, fmt.Sprintf(`"key":\{"type":1,"data":\{"group":"%s","topic":"%s","partition":0\}\},"value":\{"version":[34],"data":\{"offset":2,"leaderEpoch":\d+,"metadata":"[^"]*","commitTimestamp":\d+[,}]`, group, topic))
 		wants(t, read("GroupMetadataMessageFormatter"), fmt.Sprintf(`"key":\{"type":2,"data":\{"group":"%s"\}\},"value":\{"version":3,"data":\{"protocolType":"consumer","generation":1,"protocol":"[a-z-]+","leader":"[^"]+","currentStateTimestamp":\d+,"members":\[\{"memberId":"[^"]+"`, group))
 		matrix.Tool("kafka-console-consumer with the formatters of __consumer_offsets", clients.Pass)
 	})
 	t.Run("Burrow's way", func(t *testing.T) {
+		if b.Kind == rig.Kafka {
+			t.Skip("Apache Kafka 4.3 writes offsets in version 4, with topic ids, which Burrow drops; Barnabas writes version 3")
+		}
 		seen := readAsBurrow(t, ctx, b.Addr)
 		for p := range 2 {
 			if got := seen.offsets[fmt.Sprintf("%s %s %d", group, topic, p)]; got != 2 {
