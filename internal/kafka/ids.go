@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"unicode"
 	"unicode/utf16"
 )
 
@@ -113,8 +114,11 @@ func IsInternal(topic string) bool {
 // it too. partitions is above 0.
 func PartitionOf(key string, partitions int32) int32 {
 	var h int32
-	for _, unit := range utf16.Encode([]rune(key)) {
-		h = 31*h + int32(unit)
+	for _, r := range key { // in the units of UTF-16, which is what Java's strings are made of
+		if high, low := utf16.EncodeRune(r); high != unicode.ReplacementChar {
+			h, r = 31*h+high, low
+		}
+		h = 31*h + r
 	}
 	if h == math.MinInt32 {
 		return 0 // Java cannot negate it, and Kafka chose this

@@ -253,7 +253,6 @@ func (c *conn) handle(r *Request) (err error) {
 
 // awaitRequest waits for the next size prefix. A connection with nothing parked that stays silent too long is closed.
 func (c *conn) awaitRequest() (size int, err error) {
-	var prefix [4]byte
 	for {
 		c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.IdleTimeout))
 		if c.srv.draining.Load() && c.srv.closing.Err() != nil {
@@ -278,10 +277,12 @@ func (c *conn) awaitRequest() (size int, err error) {
 	if c.in.Buffered() < 4 {
 		c.allowRead()
 	}
-	if _, err := io.ReadFull(c.in, prefix[:]); err != nil {
+	prefix, err := c.in.Peek(4) // no copy: one would be an allocation
+	if err != nil {
 		return 0, err
 	}
-	return wire.FrameSize(prefix, c.srv.cfg.RequestMaxBytes)
+	c.in.Discard(4)
+	return wire.FrameSize([4]byte(prefix), c.srv.cfg.RequestMaxBytes)
 }
 
 // readFrame reads the rest of a request. Nothing is reserved on the word of a length alone: beyond 64 KiB the first part must

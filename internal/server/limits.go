@@ -76,7 +76,10 @@ func (b *budget) give(n int64) {
 // bodies recycles request buffers by size class, four to a doubling, so that steady traffic makes no garbage and a buffer is at most a
 // quarter larger than what it holds. A pool keeps what was put back for a while, on each processor and beyond every budget; buffers
 // above pooledMax are therefore made for one request and left to the collector.
-type bodies struct{ classes [4 * 20]sync.Pool }
+type bodies struct {
+	classes [4 * 20]sync.Pool // of *[]byte
+	headers sync.Pool         // of *[]byte that hold nothing: a pool takes pointers, and a new one each time would be an allocation
+}
 
 var bodyPool bodies
 
@@ -108,7 +111,11 @@ func (p *bodies) get(n int) []byte {
 	}
 	class, size := classOf(n)
 	if v := p.classes[class].Get(); v != nil {
-		return (*v.(*[]byte))[:0]
+		h := v.(*[]byte)
+		b := *h
+		*h = nil
+		p.headers.Put(h)
+		return b[:0]
 	}
 	return make([]byte, 0, size)
 }
@@ -121,8 +128,12 @@ func (p *bodies) put(b []byte) {
 	if size != cap(b) {
 		return
 	}
-	b = b[:0]
-	p.classes[class].Put(&b)
+	h, ok := p.headers.Get().(*[]byte)
+	if !ok {
+		h = new([]byte)
+	}
+	*h = b[:0]
+	p.classes[class].Put(h)
 }
 
 // deadlineIn is now + d, or no deadline when d is not positive.

@@ -11,24 +11,36 @@ type HeartbeatRequest struct {
 	// Instance is "" for null.
 	Instance string
 
-	body    string // what the strings are parts of
+	// body is what the strings are parts of; tail is how many bytes were behind it, 1 for no tags. "" when a Decode has to look for itself.
+	body    string
+	tail    int
 	version int16
 }
 
-// keptHeartbeat bounds the body that is kept for the next Decode.
-const keptHeartbeat = 1 << 10
+// again reports whether q is what the body says already.
+func (q *HeartbeatRequest) again(version int16, body []byte) bool {
+	n := len(q.body)
+	return n > 0 && q.version == version && len(body) == n+q.tail && string(body[:n]) == q.body && (q.tail == 0 || body[n] == 0)
+}
 
 // Decode reads a request body; nothing in the result refers to it. Bytes after the body are no fault. The error is a *FrameError.
 func (q *HeartbeatRequest) Decode(version int16, body []byte) error {
-	if q.version == version && q.body != "" && q.body == string(body) {
+	if q.again(version, body) {
 		return nil
 	}
 	flex := flexible(KeyHeartbeat, version)
 	r := Reader{buf: body}
-	group, generation, member := r.String(flex), r.Int32(), r.String(flex)
-	var instance []byte
+	// text is a string of the body that was just read from r, and where it ends.
+	text := func() (end, n int, null bool) {
+		b := r.String(flex)
+		return len(body) - r.Len(), len(b), b == nil
+	}
+	groupEnd, groupLen, noGroup := text()
+	generation := r.Int32()
+	memberEnd, memberLen, noMember := text()
+	instanceEnd, instanceLen := 0, 0
 	if version >= 3 {
-		instance = r.String(flex)
+		instanceEnd, instanceLen, _ = text()
 	}
 	if flex {
 		r.SkipTags()
@@ -36,16 +48,15 @@ func (q *HeartbeatRequest) Decode(version int16, body []byte) error {
 	if r.bad {
 		return badFrame("Heartbeat v%d: body is cut short, or claims lengths that it does not have", version)
 	}
-	if group == nil || member == nil {
+	if noGroup || noMember {
 		return badFrame("Heartbeat v%d: the group or the member is null", version)
 	}
-	// One string for all three: they live and die together.
-	all := make([]byte, 0, len(group)+len(member)+len(instance))
-	all = append(append(append(all, group...), member...), instance...)
-	text := string(all)
-	*q = HeartbeatRequest{Group: text[:len(group)], Generation: generation, Member: text[len(group) : len(group)+len(member)], Instance: text[len(group)+len(member):]}
-	if len(body) <= keptHeartbeat {
-		q.body, q.version = string(body), version
+	end := max(memberEnd, instanceEnd) // what follows are tags
+	all := string(body[:end])
+	*q = HeartbeatRequest{Group: all[groupEnd-groupLen : groupEnd], Generation: generation, Member: all[memberEnd-memberLen : memberEnd],
+		Instance: all[instanceEnd-instanceLen : instanceEnd]}
+	if end == len(body) || end == len(body)-1 && body[end] == 0 {
+		q.body, q.tail, q.version = all, len(body)-end, version
 	}
 	return nil
 }

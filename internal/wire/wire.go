@@ -30,7 +30,7 @@ func FrameSize(prefix [4]byte, limit int) (int, error) {
 		return 0, badFrame("negative request size %d", n)
 	case int(n) > limit:
 		if looksLikeText(prefix) {
-			return 0, badFrame("the first bytes are %q: this port speaks the Kafka protocol, not HTTP or TLS", prefix[:])
+			return 0, badFrame("the first bytes are %q: this port speaks the Kafka protocol, not HTTP or TLS", string(prefix[:]))
 		}
 		return 0, badFrame("request size %d is above socket.request.max.bytes=%d", n, limit)
 	}

@@ -1,0 +1,46 @@
+package server_test
+
+import (
+	"encoding/binary"
+	"io"
+	"testing"
+
+	"github.com/barnabas-mq/barnabas/internal/testkit"
+)
+
+// BenchmarkHeartbeat is one member's heartbeat again and again, and those of a hundred members over one connection in turn. Client and broker
+// share the process; the client allocates nothing.
+func BenchmarkHeartbeat(b *testing.B) {
+	for name, members := range map[string]int{"one-member": 1, "100-members": 100} { // any order: independent
+		b.Run(name, func(b *testing.B) {
+			br := testkit.Start(b)
+			first := newMember(b, br, "g")
+			first.alone()
+			frames := [][]byte{testkit.Frame(first.heartbeatRequest(), 1, "bench")}
+			for len(frames) < members {
+				m := newMember(b, br, "g"+string(rune('a'+len(frames))))
+				m.alone()
+				frames = append(frames, testkit.Frame(m.heartbeatRequest(), 1, "bench"))
+			}
+			c := testkit.Dial(b, br.Addr())
+			buf := make([]byte, 64)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if _, err := c.Write(frames[i%members]); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.ReadFull(c, buf[:4]); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.ReadFull(c, buf[:binary.BigEndian.Uint32(buf)]); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+			if code := binary.BigEndian.Uint16(buf[9:]); code != 0 {
+				b.Fatalf("the last heartbeat was answered %d", code)
+			}
+		})
+	}
+}
