@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -192,8 +193,15 @@ func (c *Coordinator) Close(ctx context.Context) {
 	}
 }
 
-// saved logs what a panic was about; the shard is dropped and read again.
-func (c *Coordinator) saved(s *shard, what string, p any) {
-	c.cfg.Logger.Error("the group coordinator panicked; the groups of this partition are read again from the log",
-		"topic", s.part.Name.Topic, "partition", s.part.Name.Partition, "event", what, "panic", p, "stack", string(debug.Stack()))
+// panicked logs what a panic was about: the event that caused it and the offset of the log it stood on, which together repeat it unless it needs
+// a rebalance under way.
+func (c *Coordinator) panicked(s *shard, what string, ev coord.Event, p any) {
+	const most = 8 << 10
+	text, err := json.Marshal(ev)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	c.cfg.Logger.Error("the group coordinator panicked; the groups of this partition are read again from the log, please report this",
+		"topic", s.part.Name.Topic, "partition", s.part.Name.Partition, "at", what, "event", string(text[:min(len(text), most)]), "end", s.part.Log().EndOffset(),
+		"panic", p, "stack", string(debug.Stack()))
 }
