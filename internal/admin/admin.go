@@ -1,8 +1,8 @@
 // Package admin is the broker's HTTP port: health, metrics and, when asked for, profiles.
 //
 // It serves /healthz (the process answers), /readyz (clients are served; the body says what is missing), /metrics and
-// /debug/pprof/. Everything a Kafka client can ask for is asked over the Kafka protocol, not here; /api/v1/ is kept for the JSON
-// of the console, which hangs itself in through Config.API. The port has no authentication, so it binds loopback addresses only
+// /debug/pprof/. Everything a Kafka client can ask for is asked over the Kafka protocol, not here; the console's pages and its JSON hang
+// themselves in through Config.Console. The port has no authentication, so it binds loopback addresses only
 // unless AllowRemote says otherwise, and it bounds headers, bodies and times, so that a scanner or a stuck client costs nothing.
 // What may not be done here: no state, no decision about the broker.
 package admin
@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -34,8 +35,10 @@ type Config struct {
 	Ready func() []NotReady
 	// Metrics serves /metrics; nil serves none.
 	Metrics http.Handler
-	// API serves everything under /api/v1/; nil answers 404.
-	API http.Handler
+	// Console serves everything under /console/ and /api/v1/; nil answers 404.
+	Console http.Handler
+	// Closing is called when the port begins to close: what streams ends then. nil does nothing.
+	Closing func()
 	// Logger takes errors of single connections; nil discards them.
 	Logger *slog.Logger
 }
@@ -95,8 +98,9 @@ func checkAddress(c Config) error {
 }
 
 func exposed(address string) error {
-	return fmt.Errorf("admin.address %s is not a loopback address: the admin port has no authentication and would show topic names, "+
-		"client counts, metrics and, with admin.pprof.enable, memory to everyone who reaches it; set admin.allow.remote=true if that is wanted", address)
+	return fmt.Errorf("admin.address %s is not a loopback address: the admin port has no authentication and would show the console (topic and group names, "+
+		"members with their client ids and addresses, offsets, lag, every rebalance), metrics and, with admin.pprof.enable, memory to everyone who reaches it; "+
+		"set admin.allow.remote=true if that is wanted", address)
 }
 
 // Serve serves an open listener until Close. It does not look at the address.
@@ -117,6 +121,9 @@ func Serve(l net.Listener, c Config) *Server {
 			MaxHeaderBytes:    headerBytesMax,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
+	}
+	if c.Closing != nil {
+		s.http.RegisterOnShutdown(c.Closing)
 	}
 	go func() {
 		defer close(s.done)
@@ -160,8 +167,10 @@ func Handler(c Config) http.Handler {
 	if c.Metrics != nil {
 		mux.Handle("GET /metrics", c.Metrics)
 	}
-	if c.API != nil {
-		mux.Handle("/api/v1/", c.API)
+	if c.Console != nil {
+		mux.Handle("/console", c.Console)
+		mux.Handle("/console/", c.Console)
+		mux.Handle("/api/v1/", c.Console)
 	}
 	if c.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -170,8 +179,15 @@ func Handler(c Config) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/profile", timed(pprof.Profile))
 		mux.HandleFunc("GET /debug/pprof/trace", timed(pprof.Trace))
 	}
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if c.Console != nil && strings.Contains(r.Header.Get("Accept"), "text/html") { // a browser
+			http.Redirect(w, r, "/console/", http.StatusFound)
+			return
+		}
 		paths := []string{"/healthz", "/readyz"}
+		if c.Console != nil {
+			paths = append(paths, "/console/", "/api/v1/")
+		}
 		if c.Metrics != nil {
 			paths = append(paths, "/metrics")
 		}

@@ -21,7 +21,7 @@ func TestPaths(t *testing.T) {
 	full := Config{
 		Pprof:   true,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "some_metric 1\n") }),
-		API:     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "api "+r.URL.Path) }),
+		Console: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "console "+r.URL.Path) }),
 	}
 	recovering := []NotReady{{"recovery", "34 of 120 logs recovered"}, {"log.dirs", "/data is offline: input/output error"}}
 	for _, c := range []struct {
@@ -40,12 +40,15 @@ func TestPaths(t *testing.T) {
 			`{"status":"not ready","notReady":[{"check":"recovery","reason":"34 of 120 logs recovered"},{"check":"log.dirs","reason":"/data is offline: input/output error"}]}` + "\n"},
 		{"metrics", "GET", "/metrics", full, nil, 200, "some_metric 1\n"},
 		{"no metrics", "GET", "/metrics", plain, nil, 404, "404 page not found\n"},
-		{"the API", "POST", "/api/v1/groups", full, nil, 200, "api /api/v1/groups"},
+		{"the API", "POST", "/api/v1/groups", full, nil, 200, "console /api/v1/groups"},
+		{"the console", "GET", "/console/topics", full, nil, 200, "console /console/topics"},
+		{"the console without a slash", "GET", "/console", full, nil, 200, "console /console"},
+		{"no console", "GET", "/console/", plain, nil, 404, "404 page not found\n"},
 		{"no API", "GET", "/api/v1/groups", plain, nil, 404, "404 page not found\n"},
 		{"no profiles unless asked for", "GET", "/debug/pprof/heap", plain, nil, 404, "404 page not found\n"},
 		{"a profile that takes too long", "GET", "/debug/pprof/profile?seconds=61", full, nil, 400, "seconds must be above 0 and at most 60\n"},
 		{"a profile of nonsense", "GET", "/debug/pprof/trace?seconds=x", full, nil, 400, "seconds must be above 0 and at most 60\n"},
-		{"what there is", "GET", "/", full, nil, 200, `{"paths":["/healthz","/readyz","/metrics","/debug/pprof/"]}` + "\n"},
+		{"what there is", "GET", "/", full, nil, 200, `{"paths":["/healthz","/readyz","/console/","/api/v1/","/metrics","/debug/pprof/"]}` + "\n"},
 		{"what there is without the rest", "GET", "/", plain, nil, 200, `{"paths":["/healthz","/readyz"]}` + "\n"},
 		{"unknown", "GET", "/x", full, nil, 404, "404 page not found\n"},
 		{"another method", "POST", "/readyz", plain, nil, 405, "Method Not Allowed\n"},
@@ -68,6 +71,47 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+func TestABrowserIsLedToTheConsole(t *testing.T) {
+	for _, c := range []struct {
+		config Config
+		code   int
+	}{{Config{}, 200}, {Config{Console: http.NotFoundHandler()}, 302}} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		Handler(c.config).ServeHTTP(w, r)
+		if to := w.Header().Get("Location"); w.Code != c.code || c.code == 302 && to != "/console/" {
+			t.Errorf("got %d to %q, want %d", w.Code, to, c.code)
+		}
+	}
+}
+
+// A stream has no end of its own; without Closing, Close would wait for it until its context ends.
+func TestCloseEndsStreams(t *testing.T) {
+	closing, open := make(chan struct{}), make(chan struct{})
+	s, err := Listen(t.Context(), Config{Address: "127.0.0.1:0", Closing: func() { close(closing) }, Console: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(open)
+		<-closing
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error)
+	go func() {
+		r, err := http.Get("http://" + s.Addr().String() + "/console/events")
+		if err == nil {
+			r.Body.Close()
+		}
+		answered <- err
+	}()
+	<-open
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestProfilesWhenAskedFor(t *testing.T) {
 	w := httptest.NewRecorder()
 	Handler(Config{Pprof: true}).ServeHTTP(w, httptest.NewRequest("GET", "/debug/pprof/goroutine?debug=1", nil))
@@ -79,7 +123,7 @@ func TestProfilesWhenAskedFor(t *testing.T) {
 func TestBodiesAreBounded(t *testing.T) {
 	var read int64
 	var err error
-	h := Handler(Config{API: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { read, err = io.Copy(io.Discard, r.Body) })})
+	h := Handler(Config{Console: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { read, err = io.Copy(io.Discard, r.Body) })})
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/api/v1/x", strings.NewReader(strings.Repeat("x", bodyBytesMax+1))))
 	var tooLarge *http.MaxBytesError
 	if !errors.As(err, &tooLarge) || read > bodyBytesMax {

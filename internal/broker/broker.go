@@ -70,6 +70,7 @@ type Broker struct {
 	// activity is who fetched what last: evidence for the journal.
 	activity *activity.Tracker
 	admin    *admin.Server
+	console  *consoleSource // nil without an admin port
 	ready    atomic.Bool
 	// segmentFilesMax and connectionsRoom are what the process's limit of descriptors allows.
 	segmentFilesMax, connectionsRoom int
@@ -110,7 +111,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if err := b.bind(o.Listen); err != nil {
 		return nil, err
 	}
-	if err := b.openAdmin(ctx); err != nil {
+	if err := b.openAdmin(ctx, o.Version); err != nil {
 		return nil, err
 	}
 	if err := b.openMetadata(ctx, dirs, metaDir); err != nil {
@@ -146,6 +147,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 		b.log.Info("serving clients", "listener", l.config.Name, "address", l.Addr().String())
 	}
 	b.ready.Store(true)
+	b.startRates()
 	b.log.Info("broker started", "version", o.Version, "node", b.node, "cluster", b.control.Image().ClusterID(),
 		"partitions", len(b.parts.All()), "took", time.Since(began).Round(time.Millisecond))
 	return b, nil

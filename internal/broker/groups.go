@@ -13,7 +13,6 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/coord/driver"
 	"github.com/barnabas-mq/barnabas/internal/coord/group"
 	"github.com/barnabas-mq/barnabas/internal/coord/offset"
-	"github.com/barnabas-mq/barnabas/internal/coord/runtime"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
 	"github.com/barnabas-mq/barnabas/internal/server"
@@ -34,7 +33,7 @@ func (b *Broker) newGroups() {
 	b.groups = driver.New(driver.Config{
 		NewShard:    func() driver.Shard { return group.New(cfg) },
 		TopicExists: func(topic string) bool { return b.image.Load().Topic(topic) != nil },
-		Notes:       func(_ int32, notes []runtime.TimedNote) { b.metrics.GroupNotes(notes) },
+		Notes:       b.groupNotes,
 		Codecs:      b.codecs, Codec: batch.Codec(g.TopicCodec), BatchBytesMax: offsetsBytesMax, LoadBytes: int(g.LoadBufferBytes),
 		Logger: b.log, Now: time.Now, Parallel: goruntime.GOMAXPROCS(0),
 	})

@@ -25,19 +25,20 @@ func (b *Broker) listenerNames() string {
 }
 
 // openAdmin opens the admin port; an empty admin.address leaves it out.
-func (b *Broker) openAdmin(ctx context.Context) error {
+func (b *Broker) openAdmin(ctx context.Context, version string) error {
 	a := &b.static.Broker.Admin
 	if a.Address == "" {
 		return nil
 	}
+	c := b.newConsole(version)
 	s, err := admin.Listen(ctx, admin.Config{
-		Address: a.Address, AllowRemote: a.AllowRemote, Pprof: a.Pprof, Ready: b.notReady, Metrics: b.metrics.Handler(), Logger: b.log,
+		Address: a.Address, AllowRemote: a.AllowRemote, Pprof: a.Pprof, Ready: b.notReady, Metrics: b.metrics.Handler(), Console: c, Closing: c.Close, Logger: b.log,
 	})
 	if err != nil {
 		return err
 	}
 	b.admin = s
-	b.log.Info("serving health and metrics", "address", s.Addr().String())
+	b.log.Info("serving health, metrics and the console", "address", s.Addr().String())
 	return nil
 }
 

@@ -174,7 +174,7 @@ func (l *loader) build() *Config {
 		l.fault("max.connections.per.ip", "may be 0 only together with max.connections.per.ip.overrides, or nobody could connect")
 	}
 	if b.Admin.Address != "" && !b.Admin.AllowRemote && !loopback(b.Admin.Address) {
-		l.fault("admin.address", "is not a loopback address: the admin port has no authentication and would show topic names, client counts and metrics to everyone who reaches it; set admin.allow.remote=true if that is wanted")
+		l.fault("admin.address", "is not a loopback address: the admin port has no authentication and would show the console (topic and group names, members with their client ids and addresses, offsets, lag, every rebalance) and metrics to everyone who reaches it; set admin.allow.remote=true if that is wanted")
 	}
 	if b.Groups.SessionTimeoutMax < b.Groups.SessionTimeoutMin {
 		l.fault("group.max.session.timeout.ms", "must be at least group.min.session.timeout.ms, which is "+c.Value("group.min.session.timeout.ms"))

@@ -102,7 +102,7 @@ func TestEveryFaultIsReportedAtOnceWithItsPlace(t *testing.T) {
 	}, file)
 	want := `invalid configuration, 11 faults:
   --set=nonsense: must be name=value
-  admin.address=0.0.0.0:9644 (flag --admin-addr): is not a loopback address: the admin port has no authentication and would show topic names, client counts and metrics to everyone who reaches it; set admin.allow.remote=true if that is wanted
+  admin.address=0.0.0.0:9644 (flag --admin-addr): is not a loopback address: the admin port has no authentication and would show the console (topic and group names, members with their client ids and addresses, offsets, lag, every rebalance) and metrics to everyone who reaches it; set admin.allow.remote=true if that is wanted
   auto.create.topics.enable=yes (environment variable KAFKA_AUTO_CREATE_TOPICS_ENABLE): must be true or false
   listeners=SSL://:9093,PLAINTEXT://0.0.0.0:9092 (flag --listeners): listener SSL wants SSL, which is not built yet; only PLAINTEXT is
   listeners=SSL://:9093,PLAINTEXT://0.0.0.0:9092 (flag --listeners): listener PLAINTEXT binds 0.0.0.0, which no client can connect to; set advertised.listeners to the address clients use, such as PLAINTEXT://localhost:9092

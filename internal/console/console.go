@@ -70,7 +70,9 @@ func New(c Config) *Console {
 	s := &Console{c: c, mux: http.NewServeMux(), busy: make(chan struct{}, answersMax), done: make(chan struct{})}
 	s.loadPages()
 	s.loadStatic()
-	s.mux.HandleFunc("GET /console", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/console/", http.StatusMovedPermanently) })
+	s.mux.HandleFunc("GET /console", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/console/", http.StatusMovedPermanently)
+	})
 	s.page("/console/{$}", s.groups)
 	s.page("/console/group", s.group)
 	s.page("/console/timeline", s.timeline)

@@ -12,6 +12,7 @@
 //	pages.go     one function per page
 //	api.go       the same as JSON
 //	events.go    the stream of changes
+//	store.go     the newest incidents, within a bound
 //	source.go    what is asked of the broker
 //	timeline.go  incidents -> who owned what when
 //	lanes.go     members -> lanes, at most 200 of them

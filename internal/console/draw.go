@@ -58,6 +58,8 @@ type column struct {
 	FlagW           float64
 	Mark            float64 // x of the mark
 	Absorbed        bool    // no rebalance: a mark only
+	Thin            bool    // too narrow for its phases to be told apart
+	flags           []string
 }
 
 type phaseBox struct {
@@ -96,6 +98,7 @@ const (
 	axisHeight  = 24
 	flagHeight  = 20
 	flagRows    = 3
+	bandMax     = 34 // of a lane that is summed up
 	curveMin    = 10 // pixels that a hand-over takes at least, so that it can be seen
 )
 
@@ -155,13 +158,18 @@ func (p *pen) columns(now time.Time) {
 	rows := 0
 	for i := len(all) - 1; i >= 0; i-- {
 		c := &all[i]
-		c.FlagW = textWidth(c.Flag, 11) + 12
-		c.FlagX = max(p.d.Left, min(c.Mark-5, p.d.Right-c.FlagW))
-		for row := range ends {
-			if c.FlagX+c.FlagW+4 <= ends[row] && !(c.Absorbed && row == flagRows-1) {
-				ends[row] = c.FlagX
-				c.FlagY = float64(axisHeight + row*flagHeight + 15)
-				rows = max(rows, row+1)
+		for _, flag := range c.flags { // the longest for which there is room
+			c.Flag, c.FlagW = flag, textWidth(flag, 11)+12
+			c.FlagX = max(p.d.Left, min(c.Mark-5, p.d.Right-c.FlagW))
+			for row := range ends {
+				if c.FlagX+c.FlagW+4 <= ends[row] {
+					ends[row] = c.FlagX
+					c.FlagY = float64(axisHeight + row*flagHeight + 15)
+					rows = max(rows, row+1)
+					break
+				}
+			}
+			if c.FlagY > 0 {
 				break
 			}
 		}
@@ -171,10 +179,11 @@ func (p *pen) columns(now time.Time) {
 }
 
 func (p *pen) column(in *journal.Incident, now time.Time) column {
-	c := column{ID: in.ID, Class: causeClass(in.Cause), Flag: p.w.causeShort(in), Label: p.w.sentence(in)}
+	c := column{ID: in.ID, Class: causeClass(in.Cause), flags: p.w.flags(in), Label: p.w.sentence(in)}
 	c.X = p.x(began(in))
 	c.W = max(2, p.x(ended(in, now))-c.X)
 	c.Mark = c.X + min(c.W/2, 5)
+	c.Thin = c.W < 6
 	for _, ph := range in.Phases {
 		end := ended(in, now)
 		if ph.End != nil {
@@ -233,7 +242,7 @@ func (p *pen) lanes() {
 	}
 	switch {
 	case p.d.Banded:
-		p.thick = min(6, 34/float64(top))
+		p.thick = min(6, 10/float64(max(1, median(most))))
 	case top <= 4 && sum <= 48:
 		p.thick, p.gap = 10, 3
 	case top <= 8 && sum <= 80:
@@ -259,6 +268,9 @@ func (p *pen) lanes() {
 	for i := range p.h.lanes {
 		l := &p.h.lanes[i]
 		content := float64(most[i])*(p.thick+p.gap) - p.gap
+		if p.d.Banded {
+			content = min(content, bandMax)
+		}
 		hgt := max(least, content+2*pad) + labelRoom
 		b := laneBox{Y: y, H: hgt, Odd: i%2 == 1, Label: p.w.laneLabel(l), Title: p.w.laneTitle(l)}
 		b.Label = shorten(b.Label, 12, labelMax)
@@ -285,6 +297,14 @@ func (p *pen) lanes() {
 	}
 	p.d.Bottom = y
 	p.d.Height = int(y) + 8
+}
+
+func median(n []int) int {
+	sorted := slices.Sorted(slices.Values(n))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[len(sorted)/2]
 }
 
 // turn is how stretch k passes into k+1: from where to where the hand-over is drawn. At least curveMin wide, but never past the middle of a

@@ -17,8 +17,13 @@ const nameMax = 160
 
 // shown is a name from outside for people: what is invisible, turns the direction of writing, or is no text at all is spelled out, so that two
 // names that differ look different. It is still to be escaped for where it goes.
-func shown(s string) string {
-	plain := len(s) <= nameMax
+func shown(s string) string { return spelled(s, nameMax) }
+
+// sentenceOf is shown for a sentence, which may be longer: names are in it.
+func sentenceOf(s string) string { return spelled(s, 2000) }
+
+func spelled(s string, most int) string {
+	plain := len(s) <= most
 	for i := 0; plain && i < len(s); i++ {
 		plain = s[i] >= ' ' && s[i] < 0x7f
 	}
@@ -28,7 +33,7 @@ func shown(s string) string {
 	var b strings.Builder
 	n := 0
 	for i, r := range s {
-		if n++; n > nameMax {
+		if n++; n > most {
 			b.WriteString("…")
 			break
 		}

@@ -22,7 +22,7 @@ const (
 
 // functions are what templates may call beside the words of their page.
 var functions = template.FuncMap{
-	"shown": shown, "count": count, "countOrNot": countOrNot, "size": size, "rate": rate, "byteRate": byteRate, "percent": percent, "millis": millis,
+	"shown": shown, "said": sentenceOf, "count": count, "countOrNot": countOrNot, "size": size, "rate": rate, "byteRate": byteRate, "percent": percent, "millis": millis,
 	"clock": clock, "clockMs": clockMs, "stamp": stamp, "list": partitionList, "num": num, "when": func(t journal.Time) time.Time { return t.Instant().Time() },
 	"int64": func(n int) int64 { return int64(n) }, "causeClass": causeClass, "lower": strings.ToLower, "share": func(f *float64) string {
 		if f == nil {
@@ -268,7 +268,7 @@ func asked(q *request, newest []journal.Incident) (from, to time.Time, live bool
 		if len(newest) > 0 {
 			since := q.now.Sub(began(&newest[min(len(newest)-1, 4)]))
 			for _, p := range presets {
-				if d = p.d; since < p.d*9/10 {
+				if d = p.d; since < p.d-p.d/20 {
 					break
 				}
 			}

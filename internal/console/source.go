@@ -128,33 +128,26 @@ func Unstable(incidents []journal.Incident, from, to time.Time) float64 {
 	if !to.After(from) {
 		return 0
 	}
-	type span struct{ from, to time.Time }
 	var spans []span
 	for i := range incidents {
-		in := &incidents[i]
-		if in.Kind != journal.Rebalance {
-			continue
-		}
-		s := span{began(in), to}
-		if in.Ended != nil {
-			s.to = in.Ended.Instant().Time()
-		}
-		if s.from.Before(from) {
-			s.from = from
-		}
-		if s.to.After(to) {
-			s.to = to
-		}
-		if s.to.After(s.from) {
-			spans = append(spans, s)
+		if in := &incidents[i]; in.Kind == journal.Rebalance {
+			spans = append(spans, span{from: began(in), to: ended(in, to)})
 		}
 	}
+	return covered(spans, from, to)
+}
+
+// covered is the share of a time that spans cover.
+func covered(spans []span, from, to time.Time) float64 {
 	sortBy(spans, func(s span) int64 { return s.from.UnixNano() })
 	var sum time.Duration
 	last := from
 	for _, s := range spans {
 		if s.from.After(last) {
 			last = s.from
+		}
+		if s.to.After(to) {
+			s.to = to
 		}
 		if s.to.After(last) {
 			sum += s.to.Sub(last)

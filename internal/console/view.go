@@ -29,12 +29,18 @@ func (p *page) MovedOf(m *journal.Moves) string {
 // Around is the link to the timeline at an incident.
 func (p *page) Around(in journal.Incident) string { return around(&in, p.Now) }
 
-// Story is an incident in sentences.
-func (p *page) Story(v any) []string {
+// said is a sentence and the language it is in.
+type said struct{ Lang, Text string }
+
+// Story is an incident in sentences: the journal's own, and before it ours, where the reader's language is another.
+func (p *page) Story(v any) []said {
 	in := incidentOf(v)
-	out := []string{p.sentence(in) + "."}
-	if s := p.meaning(in.Cause); s != "" {
-		out = append(out, s)
+	out := []said{{"en", in.Headline()}}
+	if p.lang != "en" {
+		out = append([]said{{p.lang, p.sentence(in)}}, out...)
+	}
+	if s := in.Cause.Info().Meaning; p.lang == "en" && s != "" && in.Cause != journal.Unknown {
+		out = append(out, said{"en", s})
 	}
 	return out
 }
@@ -99,7 +105,9 @@ func (p pager) First() int { return min(p.From+1, p.To) }
 func (b groupBody) HasAdvice() bool { return len(b.Advice)+len(b.Findings) > 0 }
 
 // ShownMembers and ShownPartitions are what one page holds.
-func (b groupBody) ShownMembers() []Member { return b.MemberList[:min(len(b.MemberList), tableRowsMax)] }
+func (b groupBody) ShownMembers() []Member {
+	return b.MemberList[:min(len(b.MemberList), tableRowsMax)]
+}
 
 // ShownPartitions is the partitions that one page holds.
 func (b groupBody) ShownPartitions() []PartitionLag {

@@ -66,19 +66,11 @@ func (w *words) cause(c journal.Cause) string {
 	return c.Title()
 }
 
-// meaning is one sentence about a cause.
-func (w *words) meaning(c journal.Cause) string {
-	if w.lang == "zh" {
-		return ""
-	}
-	return c.Info().Meaning
-}
-
-// causeShort is what a flag says.
-func (w *words) causeShort(in *journal.Incident) string {
-	s := string(in.Cause)
-	if s == "" {
-		s = "?"
+// flags is what a flag may say, the longest first.
+func (w *words) flags(in *journal.Incident) []string {
+	code := string(in.Cause)
+	if code == "" {
+		code = "?"
 	}
 	who := ""
 	if m := in.Trigger.Member; m != nil {
@@ -86,15 +78,13 @@ func (w *words) causeShort(in *journal.Incident) string {
 		if m.Instance != "" {
 			who = m.Instance
 		}
+		who = " · " + shorten(shown(who), 11, 110)
 	}
-	out := s + " " + w.cause(in.Cause)
+	long := code + " " + w.cause(in.Cause)
 	if in.Sub != "" {
-		out += " (" + w.get(in.Sub) + ")"
+		long += " (" + w.get(in.Sub) + ")"
 	}
-	if who != "" {
-		out += " · " + shorten(shown(who), 11, 110)
-	}
-	return out
+	return []string{long + who, code + who, code}
 }
 
 // sentence is an incident in a line.
@@ -113,7 +103,7 @@ func (w *words) sentence(in *journal.Incident) string {
 	case in.Kind == journal.Rebalance:
 		parts = append(parts, w.get("under way"))
 	}
-	if in.Moves != nil && in.Kind == journal.Rebalance {
+	if in.Moves != nil && in.Moves.Before > 0 && in.Kind == journal.Rebalance {
 		parts = append(parts, w.getf("%d of %d partitions moved", in.Moves.Moved, max(in.Moves.Before, in.Moves.After)))
 	}
 	return clock(began(in)) + " · " + strings.Join(parts, w.get(", "))

@@ -36,7 +36,11 @@ var arrows = map[string][]string{
 	"internal/activity":       {},
 	"internal/metrics":        {"internal/coord", "internal/coord/runtime"},
 	"internal/admin":          {},
-	"internal/recordfmt":      {},
+
+	"internal/console":             {"internal/journal"},
+	"internal/console/consoletest": {"internal/console", "internal/journal"},
+
+	"internal/recordfmt": {},
 	"internal/broker": {"internal/server", "internal/wire", "internal/batch", "internal/storage", "internal/vfs", "internal/replica", "internal/replica/driver",
 		"internal/controller", "internal/controller/driver", "internal/meta", "internal/meta/local", "internal/meta/memory", "internal/config",
 		"internal/metrics", "internal/admin", "internal/activity", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "internal/coord/driver"},
