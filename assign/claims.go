@@ -19,6 +19,9 @@ type claims struct {
 	tidy  bool
 	held  []int32 // the topics of all lists of claims, one after the other; none where unknown
 	start []int32 // member -> where its list begins in held
+
+	last   int32   // the last member with a list, plus 1
+	lastOf []int32 // class -> its last one with a list of topics that it reads, plus 1
 }
 
 // newClaims makes room for lists of claims with so many entries in all. With none at all, owners stay nil.
@@ -29,6 +32,7 @@ func (pr *problem) newClaims(entries int) claims {
 	}
 	pr.owner, pr.load = pr.space.cut(pr.partitions()), pr.space.cut(pr.members())
 	cl.held, cl.start = pr.space.cut(entries)[:0], pr.space.cut(pr.members()+1)
+	cl.lastOf = pr.space.cut(len(pr.classTopics))
 	fill(pr.owner, none)
 	cl.bits = newTopicBits(pr)
 	return cl
@@ -49,27 +53,10 @@ func (cl *claims) generation(g int32) {
 	}
 }
 
-// take takes a claim of member m to partitions of topic t (none: an unknown one), which follows one to topic before in its list.
-func (cl *claims) take(m, t, before int32, partitions []int32, generation int32) {
-	pr, n := cl.pr, 0
-	if t > before && cl.best == nil && cl.bits.has(pr.class[m], t) {
-		// What ascends, exists, and is nobody's yet needs no weighing.
-		from, to := pr.base[t], pr.base[t+1]
-		for last := from - 1; n < len(partitions); n++ {
-			p := from + partitions[n]
-			if p <= last || p >= to || pr.owner[p] != none {
-				break
-			}
-			pr.owner[p] = m
-			last = p
-		}
-	}
-	pr.load[m] += int32(n)
-	if n > 0 && n == len(partitions) {
-		return
-	}
+// untidy takes any claim of member m to partitions of topic t (none: an unknown one).
+func (cl *claims) untidy(m, t int32, partitions []int32, generation int32) {
 	cl.tidy = false
-	for _, p := range partitions[n:] {
+	for _, p := range partitions {
 		cl.claim(m, t, p, generation)
 	}
 }
@@ -158,8 +145,6 @@ func (c *classic) claimOwned(entries int) claims {
 	if c.owner == nil {
 		return cl
 	}
-	var before []TopicPartitions
-	var near []int32
 	for m, i := range c.members {
 		from := len(cl.held)
 		cl.start[m] = int32(from)
@@ -169,28 +154,60 @@ func (c *classic) claimOwned(entries int) claims {
 		}
 		gen := cooperativeGeneration(s)
 		cl.generation(gen)
+		var before []TopicPartitions
+		twin, known, near := cl.twin(int32(m))
+		if twin >= 0 {
+			before = c.input[c.members[twin]].Owned
+		}
 		cl.held = cl.held[:from+len(s.Owned)]
-		c.claimList(&cl, int32(m), s.Owned, before, cl.held[from:], near, gen)
-		before, near = s.Owned, cl.held[from:]
+		c.claimList(&cl, int32(m), s.Owned, before, cl.held[from:], near, known, gen)
 	}
 	cl.start[len(c.members)] = int32(len(cl.held))
 	return cl
 }
 
-// claimList takes the claims of member m and notes their topics in held. before is the list of another member, and near the topics in it:
-// neighbours often hold partitions of the same ones.
+// twin is a member whose list of claims may well name the topics that m's names, and these topics: the last one of the same subscription
+// whose list names only topics that it reads (known), or else the last one of all. none: there is no list yet.
+func (cl *claims) twin(m int32) (twin int32, known bool, topics []int32) {
+	twin = cl.lastOf[cl.pr.class[m]] - 1
+	if known = twin >= 0; !known {
+		twin = cl.last - 1
+	}
+	cl.last = m + 1
+	if twin < 0 {
+		return none, false, nil
+	}
+	return twin, known, cl.held[cl.start[twin]:cl.start[twin+1]]
+}
+
+// reads says that member m reads topics.
+func (cl *claims) reads(m int32, topics []int32) bool {
+	for _, t := range topics {
+		if t < 0 || !cl.bits.has(cl.pr.class[m], t) {
+			return false
+		}
+	}
+	return true
+}
+
+// claimList takes the claims of member m and notes their topics in held. before is the list of its twin, and near the topics in it.
 //
-// This is where a rebalance spends its time. Therefore names and partitions are looked at in turn, and the simplest claim, to one partition
-// that exists and is nobody's yet, is taken here and now.
-func (c *classic) claimList(cl *claims, m int32, list, before []TopicPartitions, held, near []int32, generation int32) {
-	held = held[:len(list)]
+// This is where a rebalance spends its time. Therefore names and partitions are looked at in turn, each in a loop with little to keep in
+// mind.
+//
+// known says that the twin reads what m reads, and names only that.
+func (c *classic) claimList(cl *claims, m int32, list, before []TopicPartitions, held, near []int32, known bool, generation int32) {
+	read := true
 	for j, k := 0, 0; j < len(list); {
 		// As long as both lists name the same topics, nothing has to be looked up.
-		mine, theirs, n := list[j:], before[k:], 0
-		for n < len(mine) && n < len(theirs) && mine[n].Topic == theirs[n].Topic {
+		n := min(len(list)-j, len(before)-k)
+		mine, theirs := list[j:j+n], before[k:k+n]
+		n = 0
+		for n < len(mine) && same(mine[n].Topic, theirs[n].Topic) {
 			n++
 		}
 		copy(held[j:], near[k:k+n])
+		read = read && (known || cl.reads(m, near[k:k+n]))
 		if j, k = j+n, k+n; j == len(list) {
 			break
 		}
@@ -200,26 +217,69 @@ func (c *classic) claimList(cl *claims, m int32, list, before []TopicPartitions,
 		}
 		t = c.guess(list[j].Topic, t+1)
 		held[j] = t
+		read = read && cl.reads(m, held[j:j+1])
 		for j++; k < len(near) && near[k] <= t; {
 			k++
 		}
 	}
-	base, owner, last := c.base, c.owner, none
-	plain := cl.best == nil && cl.bits.all
-	for j := range list {
-		t, partitions := held[j], list[j].Partitions
-		if plain && t > last && len(partitions) == 1 {
-			from, p := base[t], partitions[0]
-			if uint32(p) < uint32(base[t+1]-from) && owner[from+p] == none {
-				owner[from+p] = m
-				last = t
-				c.load[m]++
-				continue
-			}
+	last, simple := none, read && cl.best == nil
+	for j := 0; j < len(list); {
+		n := 0
+		if simple && len(list[j].Partitions) == 1 {
+			n = c.singles(m, last, list[j:], held[j:])
+		} else if simple && held[j] > last {
+			n = c.several(m, held[j], list[j].Partitions)
 		}
-		cl.take(m, t, last, partitions, generation)
-		last = t
+		if n == 0 {
+			cl.untidy(m, held[j], list[j].Partitions, generation)
+			n = 1
+		}
+		j += n
+		last = held[j-1]
 	}
+	if read {
+		cl.lastOf[c.class[m]] = m + 1
+	}
+}
+
+// singles takes claims as long as each is to one partition that exists and is nobody's yet, of a topic after the one before. It answers how
+// many it took.
+func (c *classic) singles(m, before int32, list []TopicPartitions, held []int32) int {
+	base, owner, n := c.base, c.owner, 0
+	held = held[:len(list)]
+	for n < len(list) {
+		t, partitions := held[n], list[n].Partitions
+		if t <= before || len(partitions) != 1 {
+			break
+		}
+		from, p := base[t], partitions[0]
+		if uint32(p) >= uint32(base[t+1]-from) || owner[from+p] != none {
+			break
+		}
+		owner[from+p] = m
+		before = t
+		n++
+	}
+	c.load[m] += int32(n)
+	return n
+}
+
+// several takes one claim, when its partitions ascend, exist, and are nobody's yet: 1, else 0. Then it may have taken a part, which does not
+// hurt when that is claimed again.
+func (pr *problem) several(m, t int32, partitions []int32) int {
+	if len(partitions) == 0 {
+		return 0
+	}
+	owner, last := pr.owner[pr.base[t]:pr.base[t+1]], none
+	for _, p := range partitions {
+		if p <= last || int(p) >= len(owner) || owner[p] != none {
+			return 0
+		}
+		owner[p] = m
+		last = p
+	}
+	pr.load[m] += int32(len(partitions))
+	return 1
 }
 
 // claimUserData reads what members remember in sticky user data; memories is how many of them have some.

@@ -3,6 +3,7 @@ package assign
 import (
 	"hash/maphash"
 	"slices"
+	"unsafe"
 )
 
 // problem is one question in small integers: members, topics and partitions are numbered in the order of their names, so that "the
@@ -117,15 +118,25 @@ type classic struct {
 
 func (c *classic) name(t int32) string { return c.known[c.topic[t]].Name }
 
-// guess is find for lists in which nearly always one of a few topics comes next: hint, or one of the two after it.
+// guess is find for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
 func (c *classic) guess(name string, hint int32) int32 {
-	for h := max(hint, 0); h < hint+3 && int(h) < len(c.topic); h++ {
-		if c.name(h) == name {
+	known, topic := c.known, c.topic
+	for h := max(hint, 0); h < hint+guesses && int(h) < len(topic); h++ {
+		if same(known[topic[h]].Name, name) {
 			return h
 		}
 	}
 	return c.find(name)
 }
+
+// same is a == b. It is quick where both are one string, as an Interner makes them, and where the last byte tells them apart, as it does
+// with numbered names.
+func same(a, b string) bool {
+	n := len(a)
+	return n == len(b) && (n == 0 || unsafe.StringData(a) == unsafe.StringData(b) || a[n-1] == b[n-1] && a == b)
+}
+
+const guesses = 5
 
 // find is a topic's number, or none.
 func (c *classic) find(s string) int32 {
@@ -198,8 +209,8 @@ func (c *classic) number(members []Member, topics []Topic, order func([]int32, [
 // order as the member before, are recognized without looking anything up. first is room for one list.
 func (c *classic) classify(first []int32) {
 	var sets classSet
-	type list struct{ len, class int }
-	var seen map[*string]list // first string of a list met before; made when a second list turns up
+	var seen seenLists[string]
+	space := ints(first)
 	var before []string
 	for m, i := range c.members {
 		topics := c.input[i].Topics
@@ -208,38 +219,68 @@ func (c *classic) classify(first []int32) {
 			continue
 		}
 		before = topics
-		if len(topics) > 0 {
-			if l, ok := seen[&topics[0]]; ok && l.len == len(topics) {
-				c.class[m] = int32(l.class)
-				continue
-			}
+		if k, ok := seen.find(topics); ok {
+			c.class[m] = k
+			continue
 		}
-		ids := first[:0]
-		if m > 0 {
-			ids = make([]int32, 0, len(topics))
+		if len(topics) > len(space) {
+			space = make(ints, max(64, 8*len(topics)))
 		}
-		last := none
+		ids, last, n := space[:len(topics)], none, 0
 		for _, name := range topics {
 			t := c.guess(name, last+1)
 			if t >= 0 && c.base[t] < c.base[t+1] {
-				ids = append(ids, t)
+				ids[n] = t
+				n++
 			}
 			last = t
 		}
-		c.class[m] = sets.add(ids)
-		if len(topics) > 0 && len(c.members) > 1 {
-			if seen == nil && m > 0 {
-				seen = make(map[*string]list)
-				if first := c.input[c.members[0]].Topics; len(first) > 0 {
-					seen[&first[0]] = list{len(first), int(c.class[0])}
-				}
-			}
-			if seen != nil {
-				seen[&topics[0]] = list{len(topics), int(c.class[m])}
-			}
-		}
+		c.class[m] = sets.add(space.cut(n))
+		seen.add(topics, c.class[m])
 	}
 	c.classTopics = sets.lists
+}
+
+// seenLists finds the class of a list that was met before, by where it lies in memory.
+type seenLists[T any] struct {
+	recent [8]seenList[T] // the first few, which is all there are in most groups
+	n      int
+	more   map[*T]seenList[T]
+}
+
+type seenList[T any] struct {
+	first *T
+	len   int
+	class int32
+}
+
+func (s *seenLists[T]) find(list []T) (class int32, ok bool) {
+	if len(list) == 0 {
+		return 0, false
+	}
+	for i := range min(s.n, len(s.recent)) {
+		if r := &s.recent[i]; r.first == &list[0] && r.len == len(list) {
+			return r.class, true
+		}
+	}
+	r, ok := s.more[&list[0]]
+	return r.class, ok && r.len == len(list)
+}
+
+func (s *seenLists[T]) add(list []T, class int32) {
+	if len(list) == 0 {
+		return
+	}
+	r := seenList[T]{&list[0], len(list), class}
+	if s.n < len(s.recent) {
+		s.recent[s.n] = r
+		s.n++
+		return
+	}
+	if s.more == nil {
+		s.more = make(map[*T]seenList[T])
+	}
+	s.more[r.first] = r
 }
 
 func sameList(a, b []string) bool {
@@ -259,24 +300,48 @@ type classSet struct {
 	slots  []int32 // hash table: set+1; 0 = free. Made when a second set turns up.
 }
 
+// newClassSet makes room for n sets.
+func newClassSet(n int) classSet {
+	s := classSet{lists: make([][]int32, 0, n)}
+	s.room()
+	return s
+}
+
+// room makes hashes and slots for what lists can hold without growing.
+func (s *classSet) room() {
+	size := 16
+	for size < 2*cap(s.lists) {
+		size *= 2
+	}
+	s.slots = make([]int32, size)
+	s.hashes = slices.Grow(s.hashes, cap(s.lists)-len(s.hashes))
+	for k := len(s.hashes); k < len(s.lists); k++ {
+		s.hashes = append(s.hashes, hashInts(s.lists[k]))
+	}
+	for k, h := range s.hashes {
+		s.slots[s.free(h)] = int32(k) + 1
+	}
+}
+
 // add returns the number of the set that ids holds, in any order and with repeats. It keeps ids.
 func (s *classSet) add(ids []int32) int32 {
-	if !slices.IsSorted(ids) {
-		slices.Sort(ids)
+	for i := 1; i < len(ids); i++ {
+		if ids[i] <= ids[i-1] {
+			slices.Sort(ids)
+			ids = slices.Compact(ids)
+			break
+		}
 	}
-	ids = slices.Compact(ids)
-	if len(s.lists) == 0 {
-		s.lists = append(make([][]int32, 0, 1), ids)
+	if cap(s.lists) == 0 {
+		s.lists = append(make([][]int32, 0, 1), ids) // one subscription is what most groups have
 		return 0
 	}
-	if s.slots == nil {
-		s.hashes = append(s.hashes, hashInts(s.lists[0]))
+	if s.slots == nil && slices.Equal(s.lists[0], ids) {
+		return 0
 	}
-	if 2*len(s.lists) >= len(s.slots) {
-		s.slots = make([]int32, max(16, 4*len(s.slots)))
-		for k, h := range s.hashes {
-			s.slots[s.free(h)] = int32(k) + 1
-		}
+	if len(s.lists) == cap(s.lists) {
+		s.lists = slices.Grow(s.lists, max(15, cap(s.lists)))
+		s.room()
 	}
 	h := hashInts(ids)
 	mask := uint64(len(s.slots) - 1)

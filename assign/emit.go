@@ -159,10 +159,10 @@ func (pr *problem) fresh(parts []component) bool {
 	return pr.owned == 0 && !slices.ContainsFunc(parts, func(c component) bool { return !c.even })
 }
 
-// edit writes a plan as changes to what members said to hold. Who loses and gets nothing has its own list returned; of the others, the
-// entries that do not change are copied, and their partitions shared.
+// edit writes a plan as changes to what members said to hold. Who neither loses nor gets anything has its own list returned; of the others,
+// the entries that do not change are copied, and their partitions shared.
 //
-// held is the topics of a member's list, old the list itself, partitions those of one entry.
+// old is a member's list, partitions those of one entry.
 func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, partitions func(*E) []int32) {
 	members := o.members()
 	ends := o.space.cut(members + 1) // where a member's edits end in edits, and before it is filled, where they begin
@@ -195,13 +195,10 @@ func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, pa
 	}
 	list, flat := make([]E, 0, entries+gains), make([]int32, 0, gains)
 	topic, end := o.space.cut(1), o.space.cut(1)
+	first := int32(0)
 	for m := range int32(members) {
-		had := old(m)
-		first := int32(0)
-		if m > 0 {
-			first = ends[m-1]
-		}
-		todo := edits[first:ends[m]]
+		had, todo := old(m), edits[first:ends[m]]
+		first = ends[m]
 		if len(todo) == 0 {
 			if len(had) > 0 {
 				o.set(m, had)
@@ -228,6 +225,10 @@ func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, pa
 			if len(topics) > 0 && topics[0] == t {
 				now = partitions(&had[0])
 				had, topics = had[1:], topics[1:]
+			}
+			if n == 1 && len(now) == 1 && !todo[0].gets {
+				todo = todo[1:] // all of the topic goes
+				continue
 			}
 			if now, flat = merge(flat, now, todo[:n], o.base[t]); len(now) > 0 {
 				topic[0], end[0] = t, int32(len(now))

@@ -53,7 +53,7 @@ func (s *solver) even(members, topics []int32) {
 	if free == 0 {
 		return
 	}
-	if s.record {
+	if s.record != nothing {
 		s.changes = slices.Grow(s.changes, int(free))
 	}
 	if free > release {
@@ -71,6 +71,12 @@ func (s *solver) even(members, topics []int32) {
 	}
 	// Nothing but what is released has to be handed out.
 	list := s.release(topics, release, make([]int32, 0, release))
+	if s.record == losses {
+		for _, p := range list {
+			s.give(p, none)
+		}
+		return
+	}
 	slices.Sort(list)
 	for _, p := range list {
 		s.give(p, d.next())

@@ -16,6 +16,7 @@ type network struct {
 	readers []int32 // local members, pool by pool, ascending
 	size    []int32 // pool -> its partitions
 	supply  []int32 // pool -> how many of them are owned by nobody
+	space   ints
 	racks   *racks
 	sets    []int32 // pool -> its set of racks
 
@@ -35,6 +36,10 @@ type network struct {
 	priced    bool
 	miss      int64 // price of a rack missed; a move costs 1
 	potential []int64
+	distance  []int64
+	at        int64
+	near      []int32 // nodes at distance at, to be looked at
+	later     heap    // nodes farther away
 
 	level  []int32
 	entryC []int32 // current arcs: position in a node's entries,
@@ -105,11 +110,9 @@ func (n *network) letGo(e *entry) (handed, own int32) {
 
 // begin sizes the search arrays for all nodes.
 func (n *network) begin(nodes int32) {
-	n.surplus = make([]int32, nodes)
-	n.level = filled(int(nodes), none)
-	n.entryC = make([]int32, nodes)
-	n.arc = make([]int32, nodes)
-	n.queue = make([]int32, 0, nodes)
+	k := int(nodes)
+	n.surplus, n.level, n.entryC, n.arc, n.queue = n.space.cut(k), n.space.cut(k), n.space.cut(k), n.space.cut(k), n.space.cut(k)[:0]
+	fill(n.level, none)
 }
 
 // push sends as much surplus as can be sent from sources, over open arcs. Afterwards level tells which nodes the surplus that is left
@@ -162,18 +165,61 @@ func (n *network) search(sources []int32) bool {
 		if last != none && n.level[u] >= last {
 			break
 		}
-		for a := n.arcs(u); a.next(); {
-			if n.level[a.to] != none || !n.open(u, a.to, a.price) {
-				continue
+		g := n.group[min(u, n.nm+n.np-1)] // of a hub, nobody asks
+		switch {
+		case u < n.nm:
+			for e := n.byMember[u]; e >= 0; {
+				en := &n.entries[e]
+				e = en.nextOfMember
+				if c := n.nm + en.pool; n.level[c] == none && n.group[c] == g {
+					if handed, own := n.letGo(en); handed+own > 0 {
+						n.reach(u, c, &last)
+					}
+				}
 			}
-			n.level[a.to] = n.level[u] + 1
-			n.queue = append(n.queue, a.to)
-			if n.surplus[a.to] < 0 {
-				last = n.level[a.to]
+			if h := n.hub(u); h != none && !n.extra[u] && n.level[h] == none && n.open(u, h, 0) {
+				n.reach(u, h, &last)
+			}
+		case u < n.nm+n.np:
+			c := u - n.nm
+			for e := n.byPool[c]; e >= 0; {
+				en := &n.entries[e]
+				e = en.nextOfPool
+				if m := en.member; en.given > 0 && n.level[m] == none && n.group[m] == g && n.open(u, m, n.rackPrice(en.missed)-1) {
+					n.reach(u, m, &last)
+				}
+			}
+			for _, m := range n.readers[n.start[c]:n.start[c+1]] {
+				if n.level[m] == none && n.group[m] == g && n.open(u, m, n.takePrice(m, c)) {
+					n.reach(u, m, &last)
+				}
+			}
+		default:
+			for _, m := range n.crew[u-n.nm-n.np] {
+				if n.extra[m] && n.level[m] == none && n.open(u, m, 0) {
+					n.reach(u, m, &last)
+				}
 			}
 		}
 	}
 	return last != none
+}
+
+// reach puts v, which u leads to, on the next level; last is the level of those who can take more.
+func (n *network) reach(u, v int32, last *int32) {
+	n.level[v] = n.level[u] + 1
+	n.queue = append(n.queue, v)
+	if n.surplus[v] < 0 {
+		*last = n.level[v]
+	}
+}
+
+// takePrice is what it costs a member to take a partition of a pool that was not its own.
+func (n *network) takePrice(m, c int32) int64 {
+	if n.priced && n.racks != nil {
+		return n.rackPrice(n.misses(m, c))
+	}
+	return 0
 }
 
 // send pushes up to want from u along falling levels and returns how much arrived.
@@ -230,7 +276,7 @@ func (n *network) send(u, want int32) int32 {
 		row := n.readers[n.start[c]:n.start[c+1]]
 		for ; int(n.arc[u]) < len(row); n.arc[u]++ {
 			m := row[n.arc[u]]
-			if n.level[m] != down || n.group[m] != n.group[u] || !n.open(u, m, n.rackPrice(n.priced && n.misses(m, c))) {
+			if n.level[m] != down || n.group[m] != n.group[u] || !n.open(u, m, n.takePrice(m, c)) {
 				continue
 			}
 			k := n.send(m, want-sent)
@@ -276,81 +322,4 @@ func (n *network) hub(m int32) int32 {
 		return none
 	}
 	return n.nm + n.np + n.group[m]
-}
-
-// arcs walks the arcs that leave u and have room, open or not.
-type arcs struct {
-	n     *network
-	u     int32
-	e     int32
-	i     int
-	own   bool // the entry at e has still its own partitions to offer
-	to    int32
-	price int64
-}
-
-func (n *network) arcs(u int32) arcs { return arcs{n: n, u: u, e: n.first(u)} }
-
-func (a *arcs) next() bool {
-	n := a.n
-	switch {
-	case a.u < n.nm:
-		for a.e >= 0 {
-			en := &n.entries[a.e]
-			a.to = n.nm + en.pool
-			if n.group[a.to] == n.group[a.u] {
-				if !a.own {
-					a.own = true
-					if en.taken > 0 {
-						a.price = -n.rackPrice(en.missed)
-						return true
-					}
-				}
-				if en.home > en.given {
-					a.own, a.e = false, en.nextOfMember
-					a.price = 1 - n.rackPrice(en.missed)
-					return true
-				}
-			}
-			a.own, a.e = false, en.nextOfMember
-		}
-		if a.i == 0 {
-			a.i = 1
-			if h := n.hub(a.u); h != none && !n.extra[a.u] {
-				a.to, a.price = h, 0
-				return true
-			}
-		}
-	case a.u < n.nm+n.np:
-		for a.e >= 0 {
-			en := &n.entries[a.e]
-			a.e = en.nextOfPool
-			if en.given > 0 && n.group[en.member] == n.group[a.u] {
-				a.to, a.price = en.member, n.rackPrice(en.missed)-1
-				return true
-			}
-		}
-		c := a.u - n.nm
-		for row := n.readers[n.start[c]:n.start[c+1]]; a.i < len(row); {
-			m := row[a.i]
-			a.i++
-			if n.group[m] == n.group[a.u] {
-				a.to, a.price = m, 0
-				if n.priced {
-					a.price = n.rackPrice(n.misses(m, c))
-				}
-				return true
-			}
-		}
-	default:
-		for crew := n.crew[a.u-n.nm-n.np]; a.i < len(crew); {
-			m := crew[a.i]
-			a.i++
-			if n.extra[m] {
-				a.to, a.price = m, 0
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -11,7 +11,7 @@ import "slices"
 func (c *classic) javaSticky(cl *claims) []int32 {
 	if c.equalSubscriptions() {
 		if c.racks == nil {
-			plan, _ := c.solve(c.components(), false)
+			plan, _ := c.solve(c.components(), nothing)
 			return plan
 		}
 		return c.javaConstrained()

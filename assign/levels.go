@@ -17,8 +17,12 @@ import "slices"
 // group, and each load within base and base+1, is optimal, and only such plans are: that is all that prices.go needs to know.
 func (n *network) levels() {
 	n.begin(n.nm + n.np)
-	n.group = make([]int32, n.nm+n.np)
+	n.group = n.space.cut(int(n.nm + n.np))
 	n.pour()
+	if base, ok := n.shortcut(); ok {
+		n.base = []int32{base}
+		return
+	}
 	type part struct {
 		members, pools []int32
 		lo, hi         int32
@@ -92,6 +96,84 @@ func (n *network) levels() {
 		n.base = append(n.base, 0)
 		work = append(work, a, b)
 	}
+}
+
+// shortcut tries the short way: whoever has too much hands it to somebody who lacks something and reads the same pool. That is enough for most
+// groups of which a member or two have changed. It answers true, and the base, when all loads are one of two neighbours.
+func (n *network) shortcut() (base int32, ok bool) {
+	total := int64(0)
+	least, most := n.load[0], n.load[0]
+	for _, k := range n.load {
+		total += int64(k)
+		least, most = min(least, k), max(most, k)
+	}
+	if most-least <= 1 {
+		return least, true
+	}
+	base = int32(total / int64(n.nm))
+	// Members below base take, first from those above base+1, then from those at base+1.
+	lacking := int32(0)
+	for _, k := range n.load {
+		lacking += max(base-k, 0)
+	}
+	for limit := base + 1; limit >= base && lacking > 0; limit-- {
+		for c := int32(0); c < n.np && lacking > 0; c++ {
+			row := n.readers[n.start[c]:n.start[c+1]]
+			giver := n.byPool[c]
+			for _, m := range row {
+				for n.load[m] < base && giver >= 0 {
+					g := &n.entries[giver]
+					k := min(n.load[g.member]-limit, g.home-g.given+g.taken, base-n.load[m])
+					if k <= 0 {
+						giver = g.nextOfPool
+						continue
+					}
+					n.transfer(giver, m, k)
+					lacking -= k
+				}
+			}
+		}
+	}
+	// Members above base+1 give to those at base.
+	tooMany := int32(0)
+	for _, k := range n.load {
+		tooMany += max(k-base-1, 0)
+	}
+	for c := int32(0); c < n.np && tooMany > 0; c++ {
+		row, next := n.readers[n.start[c]:n.start[c+1]], 0
+		for e := n.byPool[c]; e >= 0; e = n.entries[e].nextOfPool {
+			for next < len(row) {
+				g := &n.entries[e]
+				k := min(n.load[g.member]-base-1, g.home-g.given+g.taken, 1)
+				if k <= 0 {
+					break
+				}
+				if m := row[next]; n.load[m] <= base {
+					n.transfer(e, m, k)
+					tooMany -= k
+				} else {
+					next++
+				}
+			}
+		}
+	}
+	for _, k := range n.load {
+		if k < base || k > base+1 {
+			return 0, false
+		}
+	}
+	return base, true
+}
+
+// transfer moves k partitions of an entry to member m.
+func (n *network) transfer(e, m, k int32) {
+	g := &n.entries[e]
+	back := min(k, g.taken)
+	g.taken -= back
+	g.given += k - back
+	n.load[g.member] -= k
+	n.load[m] += k
+	n.hand(n.entry(m, g.pool), k)
 }
 
 // pour hands what is nobody's to the least loaded readers of its pool, level by level, pools with the fewest readers per partition

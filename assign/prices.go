@@ -22,9 +22,17 @@ func (n *network) prices(racksMatter bool) {
 	n.miss = total + 1
 	nodes := n.nm + n.np + groups
 	n.begin(nodes)
-	n.potential = make([]int64, nodes)
+	prices := make([]int64, 2*nodes)
+	n.potential, n.distance = prices[:nodes], prices[nodes:]
 	n.extra = make([]bool, n.nm)
 	n.crew = make([][]int32, groups)
+	sizes := n.space.cut(int(groups))
+	for m := range n.nm {
+		sizes[n.group[m]]++
+	}
+	for g, k := range sizes {
+		n.crew[g] = n.space.cut(int(k))[:0]
+	}
 	for m := range n.nm {
 		g := n.group[m]
 		n.crew[g] = append(n.crew[g], m)
@@ -46,7 +54,10 @@ func (n *network) prices(racksMatter bool) {
 		n.surplus[en.member] += en.home - en.given
 		n.surplus[n.nm+en.pool] += en.given
 	}
-	sources := numbers(nodes)
+	sources := n.space.cut(int(nodes))
+	for u := range sources {
+		sources[u] = int32(u)
+	}
 	for n.push(sources) > 0 {
 		n.reprice(sources)
 	}
@@ -55,7 +66,7 @@ func (n *network) prices(racksMatter bool) {
 // cheapestAlready says that what levels left behind cannot be bettered: it moves no more than what the loads alone enforce.
 func (n *network) cheapestAlready() bool {
 	moves, tooMany, foreign, tooFew := int64(0), int64(0), int64(0), int64(0)
-	home := make([]int32, n.nm)
+	home := n.space.cut(int(n.nm))
 	for e := range n.entries {
 		en := &n.entries[e]
 		moves += int64(en.given)
@@ -80,54 +91,97 @@ func (n *network) cheapestAlready() bool {
 // prices): afterwards the cheapest way there costs nothing more.
 func (n *network) reprice(sources []int32) {
 	const far = math.MaxInt64
-	distance := make([]int64, len(n.potential))
-	for u := range distance {
-		distance[u] = far
+	for u := range n.distance {
+		n.distance[u] = far
 	}
-	var near []int32 // nodes at the distance being looked at
-	var later heap
+	n.near, n.later, n.at = n.near[:0], n.later[:0], 0
 	for _, u := range sources {
 		if n.surplus[u] > 0 {
-			distance[u] = 0
-			near = append(near, u)
+			n.distance[u] = 0
+			n.near = append(n.near, u)
 		}
 	}
-	at := int64(0)
 	for {
-		for len(near) > 0 {
-			u := near[len(near)-1]
-			near = near[:len(near)-1]
+		for len(n.near) > 0 {
+			u := n.near[len(n.near)-1]
+			n.near = n.near[:len(n.near)-1]
 			if n.surplus[u] < 0 {
 				for v := range n.potential {
-					n.potential[v] += min(distance[v], at)
+					n.potential[v] += min(n.distance[v], n.at)
 				}
 				return
 			}
-			for a := n.arcs(u); a.next(); {
-				d := at + a.price + n.potential[u] - n.potential[a.to]
-				if d >= distance[a.to] {
-					continue
-				}
-				distance[a.to] = d
-				if d == at {
-					near = append(near, a.to)
-				} else {
-					later.push(waiting{d, a.to})
-				}
-			}
+			n.relaxFrom(u)
 		}
 		for {
-			if len(later) == 0 {
+			if len(n.later) == 0 {
 				// levels left a plan that meets every load, so there is always a way.
 				panic("assign: surplus without a way out")
 			}
-			w := later.pop()
-			if w.distance == distance[w.node] {
-				at = w.distance
-				near = append(near, w.node)
+			w := n.later.pop()
+			if w.distance == n.distance[w.node] {
+				n.at = w.distance
+				n.near = append(n.near, w.node)
 				break
 			}
 		}
+	}
+}
+
+// relaxFrom looks where one can get from u, over arcs that have room.
+func (n *network) relaxFrom(u int32) {
+	switch {
+	case u < n.nm:
+		for e := n.byMember[u]; e >= 0; {
+			en := &n.entries[e]
+			e = en.nextOfMember
+			c := n.nm + en.pool
+			if n.group[c] != n.group[u] {
+				continue
+			}
+			if en.taken > 0 {
+				n.relax(u, c, -n.rackPrice(en.missed))
+			}
+			if en.home > en.given {
+				n.relax(u, c, 1-n.rackPrice(en.missed))
+			}
+		}
+		if !n.extra[u] {
+			n.relax(u, n.hub(u), 0)
+		}
+	case u < n.nm+n.np:
+		c := u - n.nm
+		for e := n.byPool[c]; e >= 0; {
+			en := &n.entries[e]
+			e = en.nextOfPool
+			if en.given > 0 && n.group[en.member] == n.group[u] {
+				n.relax(u, en.member, n.rackPrice(en.missed)-1)
+			}
+		}
+		for _, m := range n.readers[n.start[c]:n.start[c+1]] {
+			if n.group[m] == n.group[u] {
+				n.relax(u, m, n.takePrice(m, c))
+			}
+		}
+	default:
+		for _, m := range n.crew[u-n.nm-n.np] {
+			if n.extra[m] {
+				n.relax(u, m, 0)
+			}
+		}
+	}
+}
+
+func (n *network) relax(u, v int32, price int64) {
+	d := n.at + price + n.potential[u] - n.potential[v]
+	if d >= n.distance[v] {
+		return
+	}
+	n.distance[v] = d
+	if d == n.at {
+		n.near = append(n.near, v)
+	} else {
+		n.later.push(waiting{d, v})
 	}
 }
 

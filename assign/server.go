@@ -90,10 +90,10 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 	case c.fresh(parts):
 		o.deal(parts)
 	case c.owned == 0 || !cl.tidy:
-		plan, _ := c.solve(parts, false)
+		plan, _ := c.solve(parts, nothing)
 		o.write(plan)
 	default:
-		_, changes := c.solve(parts, true)
+		_, changes := c.solve(parts, all)
 		o.edit(changes, &cl,
 			func(m int32) []IDPartitions { return members[c.members[m]].Target },
 			func(e *IDPartitions) []int32 { return e.Partitions })
@@ -185,31 +185,38 @@ func (c *identified) claimTargets(entries int) claims {
 		return cl
 	}
 	cl.generation(0)
-	var before []IDPartitions
-	var near []int32
 	for m, i := range c.members {
 		from := len(cl.held)
 		cl.start[m] = int32(from)
-		if target := c.input[i].Target; len(target) > 0 {
-			cl.held = cl.held[:from+len(target)]
-			c.claimList(&cl, int32(m), target, before, cl.held[from:], near)
-			before, near = target, cl.held[from:]
+		target := c.input[i].Target
+		if len(target) == 0 {
+			continue
 		}
+		var before []IDPartitions
+		twin, known, near := cl.twin(int32(m))
+		if twin >= 0 {
+			before = c.input[c.members[twin]].Target
+		}
+		cl.held = cl.held[:from+len(target)]
+		c.claimList(&cl, int32(m), target, before, cl.held[from:], near, known)
 	}
 	cl.start[len(c.members)] = int32(len(cl.held))
 	return cl
 }
 
 // claimList is classic.claimList for ids.
-func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions, held, near []int32) {
-	held = held[:len(list)]
+func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions, held, near []int32, known bool) {
+	read := true
 	for j, k := 0, 0; j < len(list); {
 		// As long as both lists name the same topics, nothing has to be looked up.
-		mine, theirs, n := list[j:], before[k:], 0
-		for n < len(mine) && n < len(theirs) && mine[n].Topic == theirs[n].Topic {
+		n := min(len(list)-j, len(before)-k)
+		mine, theirs := list[j:j+n], before[k:k+n]
+		n = 0
+		for n < len(mine) && mine[n].Topic == theirs[n].Topic {
 			n++
 		}
 		copy(held[j:], near[k:k+n])
+		read = read && (known || cl.reads(m, near[k:k+n]))
 		if j, k = j+n, k+n; j == len(list) {
 			break
 		}
@@ -219,26 +226,50 @@ func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions,
 		}
 		t = c.guess(&list[j].Topic, t+1)
 		held[j] = t
+		read = read && cl.reads(m, held[j:j+1])
 		for j++; k < len(near) && near[k] <= t; {
 			k++
 		}
 	}
-	base, owner, last := c.base, c.owner, none
-	plain := cl.best == nil && cl.bits.all
-	for j := range list {
-		t, partitions := held[j], list[j].Partitions
-		if plain && t > last && len(partitions) == 1 {
-			from, p := base[t], partitions[0]
-			if uint32(p) < uint32(base[t+1]-from) && owner[from+p] == none {
-				owner[from+p] = m
-				last = t
-				c.load[m]++
-				continue
-			}
+	last, simple := none, read && cl.best == nil
+	for j := 0; j < len(list); {
+		n := 0
+		if simple && len(list[j].Partitions) == 1 {
+			n = c.singles(m, last, list[j:], held[j:])
+		} else if simple && held[j] > last {
+			n = c.several(m, held[j], list[j].Partitions)
 		}
-		cl.take(m, t, last, partitions, 0)
-		last = t
+		if n == 0 {
+			cl.untidy(m, held[j], list[j].Partitions, 0)
+			n = 1
+		}
+		j += n
+		last = held[j-1]
 	}
+	if read {
+		cl.lastOf[c.class[m]] = m + 1
+	}
+}
+
+// singles is classic.singles for ids.
+func (c *identified) singles(m, before int32, list []IDPartitions, held []int32) int {
+	base, owner, n := c.base, c.owner, 0
+	held = held[:len(list)]
+	for n < len(list) {
+		t, partitions := held[n], list[n].Partitions
+		if t <= before || len(partitions) != 1 {
+			break
+		}
+		from, p := base[t], partitions[0]
+		if uint32(p) >= uint32(base[t+1]-from) || owner[from+p] != none {
+			break
+		}
+		owner[from+p] = m
+		before = t
+		n++
+	}
+	c.load[m] += int32(n)
+	return n
 }
 
 // Ids are made by brokers, at random: mixing the halves is enough.
@@ -247,10 +278,11 @@ func hashID(id *TopicID) uint64 {
 	return h ^ h>>32
 }
 
-// guess is find for lists in which nearly always one of a few topics comes next: hint, or one of the two after it.
+// guess is find for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
 func (c *identified) guess(id *TopicID, hint int32) int32 {
-	for h := max(hint, 0); h < hint+3 && int(h) < len(c.topic); h++ {
-		if c.known[c.topic[h]].ID == *id {
+	known, topic := c.known, c.topic
+	for h := max(hint, 0); h < hint+guesses && int(h) < len(topic); h++ {
+		if known[topic[h]].ID == *id {
 			return h
 		}
 	}
@@ -289,8 +321,8 @@ func (c *identified) index() {
 // classify gives members with the same subscription one class. first is room for one list.
 func (c *identified) classify(first []int32) error {
 	var sets classSet
-	type list struct{ len, class int }
-	var seen map[*TopicID]list
+	var seen seenLists[TopicID]
+	space := ints(first)
 	var before []TopicID
 	for m, i := range c.members {
 		topics := c.input[i].Topics
@@ -299,40 +331,27 @@ func (c *identified) classify(first []int32) error {
 			continue
 		}
 		before = topics
-		if len(topics) > 0 {
-			if l, ok := seen[&topics[0]]; ok && l.len == len(topics) {
-				c.class[m] = int32(l.class)
-				continue
-			}
+		if k, ok := seen.find(topics); ok {
+			c.class[m] = k
+			continue
 		}
-		ids := first[:0]
-		if m > 0 {
-			ids = make([]int32, 0, len(topics))
+		if len(topics) > len(space) {
+			space = make(ints, max(64, 8*len(topics)))
 		}
-		last := none
+		ids, last, n := space[:len(topics)], none, 0
 		for j := range topics {
 			t := c.guess(&topics[j], last+1)
 			if t < 0 {
 				return &UnknownTopicError{topics[j]}
 			}
 			if c.base[t] < c.base[t+1] {
-				ids = append(ids, t)
+				ids[n] = t
+				n++
 			}
 			last = t
 		}
-		c.class[m] = sets.add(ids)
-		if len(topics) == 0 {
-			continue
-		}
-		if seen == nil && m > 0 {
-			seen = make(map[*TopicID]list)
-			if first := c.input[c.members[0]].Topics; len(first) > 0 {
-				seen[&first[0]] = list{len(first), int(c.class[0])}
-			}
-		}
-		if seen != nil {
-			seen[&topics[0]] = list{len(topics), int(c.class[m])}
-		}
+		c.class[m] = sets.add(space.cut(n))
+		seen.add(topics, c.class[m])
 	}
 	c.classTopics = sets.lists
 	return nil

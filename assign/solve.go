@@ -21,9 +21,18 @@ type solver struct {
 	plan    []int32 // partition -> member, or none, or what released says; it starts as the owners
 	load    []int32 // member -> partitions it holds, while its component is not solved
 	excess  []int32 // scratch of even, by member; all zero between calls
-	record  bool
-	changes []change // what becomes of partitions that change hands, when record is set
+	record  recording
+	changes []change
 }
+
+// recording is what a solver tells of partitions that change hands.
+type recording int
+
+const (
+	nothing recording = iota
+	losses            // what a member loses goes to nobody, for now; what is nobody's is handed out
+	all               // whose it was, and whose it is
+)
 
 // change is a partition that goes from its owner to another member; either may be none.
 type change struct{ p, from, to int32 }
@@ -33,19 +42,22 @@ func released(m int32) int32 { return -3 - m }
 
 // give ends what released began.
 func (s *solver) give(p, to int32) {
-	if s.record {
+	if s.record != nothing {
 		from := none
 		if was := s.plan[p]; was < none {
 			from = released(was)
+			if s.record == losses {
+				to = none
+			}
 		}
 		s.changes = append(s.changes, change{p, from, to})
 	}
 	s.plan[p] = to
 }
 
-// solve turns owners into the plan, in place: partition -> member, or none where nobody reads the topic. When record is set it also says
-// what has changed, in no particular order.
-func (pr *problem) solve(parts []component, record bool) ([]int32, []change) {
+// solve turns owners into the plan, in place: partition -> member, or none where nobody reads the topic. It also says what has changed, as
+// far as it is asked to, in no particular order.
+func (pr *problem) solve(parts []component, record recording) ([]int32, []change) {
 	if pr.owner == nil {
 		pr.owner, pr.load = filled(pr.partitions(), none), make([]int32, pr.members())
 	}
@@ -115,6 +127,9 @@ func (pr *problem) components() []component {
 		for _, t := range topics {
 			if reader[t] == none {
 				reader[t] = int32(k)
+				continue
+			}
+			if parent[reader[t]] == root {
 				continue
 			}
 			if other := find(reader[t]); other != root {
@@ -244,12 +259,14 @@ func (f *flows) gather(topics []int32) pools {
 	type run struct{ pool, from, to int32 } // neighbours of one pool
 	var (
 		ps      pools
-		rows    classSet
+		rows    = newClassSet(len(topics))
 		numbers map[key]int32 // where racks matter; else a pool for each row
 		runs    = make([]run, 0, len(topics))
 		total   = int32(0)
 	)
-	ps.start = append(make([]int32, 0, len(topics)+1), 0)
+	ps.row = make([][]int32, 0, len(topics))
+	lists := make(ints, 2*len(topics)+1)
+	ps.set, ps.start = lists.cut(len(topics))[:0], lists.cut(len(topics) + 1)[:1]
 	if f.racks != nil {
 		numbers = make(map[key]int32)
 	}
@@ -311,24 +328,30 @@ func (f *flows) network(ps *pools, members []int32) *network {
 			width += len(f.crew[k])
 		}
 	}
-	space := make(ints, np+1+2*np+width+2*len(members)+np)
+	nodes := len(members) + np
+	// Beside its own arrays, room for those of levels and of prices where there is one group.
+	space := make(ints, 4*np+1+width+2*len(members)+6*nodes+6*(nodes+1)+2*len(members)+1)
 	n.start, n.size, n.supply, n.byPool = space.cut(np+1), space.cut(np), space.cut(np), space.cut(np)
 	n.load, n.byMember = space.cut(len(members)), space.cut(len(members))
 	n.readers = space.cut(width)[:0]
+	n.space = space
 	n.entries = make([]entry, 0, min(len(ps.parts), width))
 	for m := range n.byMember {
 		n.byMember[m] = none
 	}
 	for i, row := range ps.row {
 		n.byPool[i] = none
-		from := len(n.readers)
+		from, last, ascending := len(n.readers), none, true
 		for _, k := range row {
-			for _, m := range f.crew[k] {
+			crew := f.crew[k]
+			ascending = ascending && crew[0] > last
+			last = crew[len(crew)-1]
+			for _, m := range crew {
 				n.readers = append(n.readers, f.local[m])
 			}
 		}
-		if row := n.readers[from:]; !slices.IsSorted(row) {
-			slices.Sort(row)
+		if !ascending {
+			slices.Sort(n.readers[from:])
 		}
 		n.start[i+1] = int32(len(n.readers))
 		parts := ps.parts[ps.start[i]:ps.start[i+1]]
@@ -359,17 +382,24 @@ func (n *network) realize(f *flows, ps *pools, topics []int32) {
 	for e := range n.entries {
 		given += n.entries[e].given
 	}
-	if given > 0 {
+	if todo := given; todo > 0 {
 		f.descending(topics, func(p int32) bool {
 			if f.plan[p] >= 0 {
 				if e := &n.entries[f.entryOf[p]]; e.given > 0 {
 					e.given--
-					given--
+					todo--
 					f.plan[p] = released(f.plan[p])
 				}
 			}
-			return given > 0
+			return todo > 0
 		})
+	}
+	if f.record != nothing {
+		free := given
+		for _, k := range n.supply {
+			free += k
+		}
+		f.changes = slices.Grow(f.changes, int(free))
 	}
 	type taker struct{ member, left int32 }
 	var takers []taker

@@ -54,7 +54,7 @@ func (a Sticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 		o.deal(parts)
 		return out, nil
 	}
-	plan, _ := c.solve(parts, false)
+	plan, _ := c.solve(parts, nothing)
 	o.write(plan)
 	return out, nil
 }
@@ -105,7 +105,7 @@ func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignmen
 		if a.JavaCompatible {
 			plan = c.javaSticky(&cl)
 		} else {
-			plan, _ = c.solve(c.components(), false)
+			plan, _ = c.solve(c.components(), nothing)
 		}
 		cl.withhold(plan, owner)
 		o.write(plan)
@@ -116,15 +116,10 @@ func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignmen
 	case c.fresh(parts):
 		o.deal(parts)
 	case c.owned == 0:
-		plan, _ := c.solve(parts, false)
+		plan, _ := c.solve(parts, nothing)
 		o.write(plan)
 	default:
-		_, changes := c.solve(parts, true)
-		for i := range changes {
-			if changes[i].from >= 0 {
-				changes[i].to = none
-			}
-		}
+		_, changes := c.solve(parts, losses)
 		o.edit(changes, &cl,
 			func(m int32) []TopicPartitions { return members[c.members[m]].Owned },
 			func(e *TopicPartitions) []int32 { return e.Partitions })
