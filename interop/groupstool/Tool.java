@@ -97,6 +97,10 @@ public class Tool {
                 m.assigned.get(30, TimeUnit.SECONDS);
             }
             case "leave" -> MEMBERS.remove(c.get("name").asText()).stop();
+            case "leave-all" -> {
+                for (Member m : MEMBERS.values()) m.stop();
+                MEMBERS.clear();
+            }
             case "remove" -> remove(c);
             default -> throw new IllegalArgumentException(c.toString());
         }
@@ -173,7 +177,9 @@ public class Tool {
                     c.get("commit").properties().forEach(e -> {
                         int at = e.getKey().lastIndexOf('-');
                         commit.put(new TopicPartition(e.getKey().substring(0, at), Integer.parseInt(e.getKey().substring(at + 1))),
-                            new OffsetAndMetadata(e.getValue().asLong()));
+                            c.has("epoch")
+                                ? new OffsetAndMetadata(e.getValue().asLong(), java.util.Optional.of(c.get("epoch").asInt()), "note of " + c.get("name").asText())
+                                : new OffsetAndMetadata(e.getValue().asLong()));
                     });
                 }
                 if (!c.has("topics")) { // offsets without a membership

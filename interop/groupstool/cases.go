@@ -19,13 +19,18 @@ type Step struct {
 	Output
 }
 
-// Play runs all cases in their order: later ones stand on what earlier ones did.
+// Play runs all cases in their order, those of our own command first: later ones stand on what earlier ones did.
 func Play(ctx context.Context, w *World) ([]Step, error) {
 	cases, err := Cases(w)
 	if err != nil {
 		return nil, err
 	}
+	own, err := OwnCases(w)
+	if err != nil {
+		return nil, err
+	}
 	var steps []Step
+	cases = append(own, cases...)
 	for _, c := range cases {
 		var out Output
 		if c.Do != nil {
@@ -108,7 +113,8 @@ func Cases(w *World) ([]Case, error) {
 	reset("reset to a time with a zone", empty, "--topic", "t", "--to-datetime", "2026-01-31T12:00:02.500+02:00")
 	reset("reset to a time after the last record", empty, "--topic", "t:0", "--topic", "void", "--to-datetime", "2026-02-01T00:00:00.000Z")
 	reset("reset to a time that is none", empty, "--topic", "t", "--to-datetime", "noon")
-	reset("reset by a duration", empty, "--topic", "t", "--by-duration", "P36500D")
+	reset("reset by a duration", empty, "--topic", "t", "--by-duration", "P3650D")
+	reset("reset by a duration to before 1970", empty, "--topic", "t", "--by-duration", "P36500D")
 	reset("reset by no duration", empty, "--topic", "t:2", "--by-duration", "PT0S")
 	reset("reset by a duration that is none", empty, "--topic", "t", "--by-duration", "soon")
 	reset("export of a plan", empty, "--topic", "t", "--to-latest", "--export")
@@ -158,10 +164,13 @@ func Cases(w *World) ([]Case, error) {
 	run("describe a group of which one topic is gone", "--describe", "--group", several)
 
 	remove := func(name, group, reason string, instances ...string) {
-		do(name, func(_ context.Context, w *World) (Output, error) { return w.Tool.Remove(w.Addr, group, reason, instances...) })
+		do(name, func(_ context.Context, w *World) (Output, error) {
+			return w.Tool.Remove(w.Addr, group, reason, instances...)
+		})
 	}
 	remove("remove an instance that is not there", wide, "", "i-9")
 	remove("remove one that is there and one that is not", wide, "scaled down", "i-2", "i-9")
+	do("until the others have shared its partitions", func(ctx context.Context, w *World) (Output, error) { return Output{}, w.untilStable(ctx, wide) })
 	remove("remove members of a group that is not there", "nobody", "", "i-1")
 	remove("remove all members of a group without any", simple, "")
 

@@ -12,15 +12,20 @@ import (
 
 var (
 	uuid    = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	clock   = regexp.MustCompile(`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (group=)`) // when a round of --watch was
+	port    = regexp.MustCompile(`(\bport"?:) \d+`)
 	node    = regexp.MustCompile(`(HOST:PORT\s+)\(\d+\)`)
 	runtime = regexp.MustCompile(`0x[0-9a-f]{8,}|@[0-9a-f]{5,8}\b`) // addresses of Java objects and lambdas in stack traces
 )
 
-// blank hides what must differ between two brokers and nothing else: the random part of member ids, the broker's address and its node id.
+// blank hides what must differ between two brokers and nothing else: the random part of member ids, the broker's address and its node id, and
+// the times of a watch.
 // Lengths stay, so that the columns do.
 func blank(text, addr string) string {
 	text = uuid.ReplaceAllString(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")
 	text = strings.ReplaceAll(text, addr, "HOST:PORT")
+	text = port.ReplaceAllString(text, "$1 0")
+	text = clock.ReplaceAllString(text, "TIME $1")
 	text = node.ReplaceAllString(text, "$1(ID)")
 	return runtime.ReplaceAllString(text, "OBJECT")
 }

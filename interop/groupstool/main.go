@@ -84,10 +84,16 @@ func SideBySide(ctx context.Context, first, second rig.Kind) (a, b Side, err err
 		return a, b, err
 	}
 	defer os.RemoveAll(dir)
-	if a, err = play(ctx, first, dir); err != nil {
+	// One JVM for both: the sets in the tool's own messages are in an order that is another one in every JVM.
+	tool, err := StartTool(ctx)
+	if err != nil {
+		return a, b, err
+	}
+	defer tool.Close()
+	if a, err = play(ctx, tool, first, dir); err != nil {
 		return a, b, fmt.Errorf("%s: %w", first, err)
 	}
-	if b, err = play(ctx, second, dir); err != nil {
+	if b, err = play(ctx, tool, second, dir); err != nil {
 		return a, b, fmt.Errorf("%s: %w", second, err)
 	}
 	if a.Name == b.Name {
@@ -96,26 +102,44 @@ func SideBySide(ctx context.Context, first, second rig.Kind) (a, b Side, err err
 	return a, b, nil
 }
 
-func play(ctx context.Context, kind rig.Kind, dir string) (Side, error) {
+func play(ctx context.Context, tool *Tool, kind rig.Kind, dir string) (Side, error) {
 	s := Side{Name: string(kind)}
-	broker, err := rig.Start(ctx, kind, rig.Options{HeapMiB: 256, Properties: map[string]string{"group.initial.rebalance.delay.ms": "0"}})
+	broker, err := rig.Start(ctx, kind, rig.Options{HeapMiB: 256, Properties: map[string]string{"group.initial.rebalance.delay.ms": "0", "node.id": "1"}})
 	if err != nil {
 		return s, err
 	}
 	defer broker.Close()
-	tool, err := StartTool(ctx)
-	if err != nil {
-		return s, err
-	}
-	defer tool.Close()
 	w, err := NewWorld(ctx, broker, tool, dir)
 	if err != nil {
 		return s, err
 	}
-	defer w.Close()
 	s.Addr = broker.Addr
-	s.Steps, err = Play(ctx, w)
-	return s, err
+	if s.Steps, err = Play(ctx, w); err != nil {
+		return s, err
+	}
+	return s, w.Close()
+}
+
+// untilStable waits for the end of a rebalance, whose length is the clients' affair.
+func (w *World) untilStable(ctx context.Context, group string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.Addr))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		d, err := adm.DescribeGroups(ctx, group)
+		if err != nil {
+			return err
+		}
+		if d[group].State == "Stable" && len(d[group].Members) == 2 {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func (w *World) deleteTopic(ctx context.Context, topic string) error {

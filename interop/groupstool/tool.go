@@ -120,6 +120,7 @@ type Member struct {
 	Topics                          []string         // none: the commit is made without joining
 	Owns                            int              // partitions that it waits for
 	Commit                          map[string]int64 // by topic-partition
+	WithEpoch                       bool             // commits leader epoch 0 and some metadata, too
 }
 
 // Join starts a consumer and returns when it owns what it is to own and has committed.
@@ -137,6 +138,9 @@ func (t *Tool) Join(addr string, m Member) error {
 	if m.Commit != nil {
 		c["commit"] = m.Commit
 	}
+	if m.WithEpoch {
+		c["epoch"] = 0
+	}
 	_, err := t.do(c)
 	return err
 }
@@ -144,6 +148,11 @@ func (t *Tool) Join(addr string, m Member) error {
 // Leave closes a consumer.
 func (t *Tool) Leave(name string) error {
 	_, err := t.do(map[string]any{"do": "leave", "name": name})
+	return err
+}
+
+func (t *Tool) leaveAll() error {
+	_, err := t.do(map[string]any{"do": "leave-all"})
 	return err
 }
 

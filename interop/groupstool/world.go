@@ -53,7 +53,7 @@ func NewWorld(ctx context.Context, b *rig.Broker, t *Tool, dir string) (*World, 
 		{Name: "s1", Group: simple, Commit: map[string]int64{"u-0": 2}},
 		{Name: "s2", Group: several, Commit: map[string]int64{"t-0": 1, "t-1": 10, "gone-0": 1}},
 		{Name: "s3", Group: strange, Commit: map[string]int64{"t-2": 4, "a-topic-with-more-than-24-letters-0": 1}},
-		{Name: "e1", Group: empty, Topics: []string{"t"}, Owns: 3, Commit: map[string]int64{"t-0": 3, "t-1": 5, "t-2": 10}},
+		{Name: "e1", Group: empty, Topics: []string{"t"}, Owns: 3, Commit: map[string]int64{"t-0": 3, "t-1": 5, "t-2": 10}, WithEpoch: true},
 		{Name: "l1", Group: live, Topics: []string{"t"}, Owns: 3, Instance: "i-1", Commit: map[string]int64{"t-0": 3, "t-2": 7}},
 		{Name: "l2", Group: live, Topics: []string{"t"}, Owns: 1},
 		{Name: "w1", Group: wide, Topics: []string{"u"}, Owns: 1, Instance: "i-1", Commit: map[string]int64{"u-0": 5}},
@@ -76,11 +76,12 @@ func NewWorld(ctx context.Context, b *rig.Broker, t *Tool, dir string) (*World, 
 	return w, nil
 }
 
-// Close lets go of the raw members.
-func (w *World) Close() {
+// Close lets go of the members, so that the same tool can look at another broker.
+func (w *World) Close() error {
 	for _, c := range w.conns {
 		_ = c.Close()
 	}
+	return w.Tool.leaveAll()
 }
 
 // File writes a file for a case and returns its name.
