@@ -30,10 +30,12 @@ type consumeFlags struct {
 
 func newConsumeCommand(a *app) *cobra.Command {
 	var p consumeFlags
+	var g consumeGroupFlags
 	c := &cobra.Command{
 		Use:   "consume TOPIC...",
 		Short: "Read records of topics",
-		Long: `Read records of topics, without a consumer group: nothing is committed and no other consumer notices.
+		Long: `Read records of topics. Without --group nothing is committed and no other consumer notices; with it this is a member of that consumer group,
+which shares the partitions with the others and commits what was printed.
 
 Without --to it follows the topics until ctrl-C (or until -n records have come); with --to end, or --exit-at-end, it ends at the end of each
 partition as it was at the start. Records come in order within a partition, not across partitions.
@@ -51,11 +53,12 @@ not to be read any more.
   barnabas consume orders --partitions 0,2 --from @-1h --json
   barnabas consume orders --from @2026-01-31T09:00 --to @2026-01-31T10:00 -n 100
   barnabas consume --regex 'orders-.*' --with topic,key,headers
+  barnabas consume orders --group billing --from start
   barnabas consume orders --from start --to end -f '%K{big32}%V{big32}%k%v' > orders.bin`,
 		Args:              need(1, -1, "the name of a topic"),
 		ValidArgsFunction: a.completeTopics,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.consume(cmd.Context(), p, args)
+			return a.consume(cmd.Context(), p, g, args)
 		},
 	}
 	f := c.Flags()
@@ -70,6 +73,7 @@ not to be read any more.
 	f.StringVar(&p.isolation, "isolation", "read_uncommitted", "`level`: read_uncommitted or read_committed")
 	f.DurationVar(&p.maxWait, "fetch-max-wait", 500*time.Millisecond, "how `long` a broker may wait for new records before it answers")
 	f.Int32Var(&p.maxBytes, "fetch-max-bytes", 50<<20, "`bytes` of one answer at most")
+	g.add(c)
 	patternFlags(c, &p.regex, &p.internal)
 	must(c.RegisterFlagCompletionFunc("isolation", cobra.FixedCompletions([]string{"read_uncommitted", "read_committed"}, cobra.ShellCompDirectiveNoFileComp)))
 	must(c.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"start", "end", "-10", "@-1h"}, cobra.ShellCompDirectiveNoFileComp)))
@@ -120,7 +124,7 @@ func (p *consumeFlags) layout(output string) (*recordfmt.Format, error) {
 	return f, nil
 }
 
-func (a *app) consume(ctx context.Context, p consumeFlags, args []string) error {
+func (a *app) consume(ctx context.Context, p consumeFlags, g consumeGroupFlags, args []string) error {
 	format, err := p.layout(a.output)
 	if err != nil {
 		return err
@@ -148,6 +152,13 @@ func (a *app) consume(ctx context.Context, p consumeFlags, args []string) error 
 			p.from = "start"
 		}
 	}
+	c := &consumer{app: a, flags: p, format: format, committed: committed}
+	switch {
+	case g.group != "":
+		return a.consumeAsMember(ctx, p, g, *c, args)
+	case g.instance != "":
+		return usage("--group-instance-id is for members of a group", "name the group with --group")
+	}
 	from, err := parsePosition("from", p.from, a.now())
 	if err != nil {
 		return err
@@ -164,7 +175,6 @@ func (a *app) consume(ctx context.Context, p consumeFlags, args []string) error 
 	if err != nil {
 		return err
 	}
-	c := &consumer{app: a, flags: p, format: format, committed: committed}
 	if err := c.start(ctx, names, only, from, to); err != nil {
 		return err
 	}

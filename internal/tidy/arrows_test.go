@@ -67,7 +67,7 @@ var arrows = map[string][]string{
 
 	"barnabastest":               {"internal/broker", "internal/config"},
 	"internal/observe/clientlog": {"internal/journal"},
-	"cmd/barnabas":               {"internal/observe/clientlog", "internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
+	"cmd/barnabas":               {"assign", "assign/kgobalancer", "internal/observe/clientlog", "internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
 	"scenarios":                  {},
 }
 

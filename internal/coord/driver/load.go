@@ -76,12 +76,10 @@ func (s *shard) load() error {
 	if err := s.activate(end); err != nil {
 		return err
 	}
-	level := s.c.cfg.Logger.Debug
-	if count > 0 {
-		level = s.c.cfg.Logger.Info
+	if count+skipped > 0 {
+		s.c.cfg.Logger.Info("consumer groups loaded", "topic", s.part.Name.Topic, "partition", s.part.Name.Partition, "records", count, "skipped", skipped, "end", end,
+			"took", s.c.cfg.Now().Sub(began).Round(time.Millisecond))
 	}
-	level("consumer groups loaded", "topic", s.part.Name.Topic, "partition", s.part.Name.Partition, "records", count, "skipped", skipped, "end", end,
-		"took", s.c.cfg.Now().Sub(began).Round(time.Millisecond))
 	return nil
 }
 
