@@ -217,7 +217,7 @@ func Section(barnabas, kafka map[string]map[Scenario]Row, differences []Differen
 		"Connect from SIGTERM to the other worker doing everything.\n\n### What only one broker answered\n\n" +
 		"The transcripts of all cells, both brokers side by side, are in `docs/transcripts/`: ids, times and throttle are blanked, nothing else. Runs differ in when a\n" +
 		"member learns of something, so they are compared by the kinds of answers: API, version, every error code, and which fields are null, empty or\n" +
-		"filled. A kind that only one broker ever gave in the whole matrix is a defect, or it is explained in `interop/groups/explained.txt`.\n\n")
+		"filled. What both say, but to clients of different versions, is no difference. A kind that only one broker ever gave in the whole matrix is a defect, or it is explained in `interop/groups/explained.txt`.\n\n")
 	if len(differences) == 0 {
 		b.WriteString("There is none.\n")
 		return b.String()
