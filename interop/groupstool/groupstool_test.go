@@ -193,8 +193,15 @@ func TestMigrateToBarnabas(t *testing.T) {
 		if len(got) < 100-read {
 			t.Errorf("%s: %d records were unread, %d came\n%s", group, 100-read, len(got), plan)
 		}
-		if want := fmt.Sprintf("%d records unread, at most %d will be read twice", 100-read, twice); !strings.Contains(plan, want) {
-			t.Errorf("%s: the plan does not say %q:\n%s", group, want, plan)
+		var unread, most int
+		last := plan[strings.LastIndex(plan, "group "):]
+		if _, err := fmt.Sscanf(last, "group "+group+": %d records unread, at most %d will be read twice", &unread, &most); err != nil {
+			t.Fatalf("%v in %q", err, last)
+		}
+		// The six records before the twentieth that are younger than the oldest unread one are not in the copy, which the plan cannot know.
+		exact := read != 20
+		if unread != 100-read || twice > most || exact && twice != most {
+			t.Errorf("%s: %d records were read twice, the plan says:\n%s", group, twice, plan)
 		}
 	}
 }
