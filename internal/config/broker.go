@@ -125,6 +125,8 @@ type Groups struct {
 	SizeMax               int32         `config:"group.max.size"`
 	NoticeEnabled         bool          `config:"group.prompt.notice.enable"`
 	NoticeClients         []string      `config:"group.prompt.notice.clients"` // see ParseNoticeClient
+	JournalEnabled        bool          `config:"rebalances.journal.enable"`
+	JournalRetention      time.Duration `config:"rebalances.retention.ms"`
 	OffsetMetadataMax     int32         `config:"offset.metadata.max.bytes"`
 	OffsetsRetention      time.Duration `config:"offsets.retention.minutes"`
 	OffsetsCheckInterval  time.Duration `config:"offsets.retention.check.interval.ms"`

@@ -41,6 +41,8 @@ var groupRows = []Definition{
 	d("group.coordinator.threads", Int, "4", High, "Threads of the coordinator.").atLeast(1).noEffect(oneProcess),
 	d("group.coordinator.background.threads", Int, "2", High, "Threads of the coordinator for work that can wait.").atLeast(1).noEffect(oneProcess),
 	d("group.coordinator.cached.buffer.max.bytes", Int, "1048588", Medium, "The largest write buffer the coordinator keeps for reuse.").atLeast(524288).cluster().noEffect(noLinger),
+	d("rebalances.journal.enable", Boolean, "true", Medium, "Whether every rebalance is recorded in __barnabas_rebalances, which `barnabas explain` and the console read.").ours(),
+	d("rebalances.retention.ms", Long, "2592000000", Medium, "How long these records are kept. It is retention.ms of the topic when that is created; afterwards the topic's own setting counts.").ours().atLeast(-1),
 	d("offset.metadata.max.bytes", Int, "4096", High, "The longest metadata text of a committed offset.").atLeast(0),
 	d("offsets.load.buffer.size", Int, "5242880", High, "How much of the offsets topic is read at a time when a coordinator loads.").atLeast(1),
 	d("offsets.retention.minutes", Int, "10080", High, "Committed offsets of an empty group are forgotten after so long.").atLeast(1),
