@@ -21,19 +21,16 @@ func (inc *Incident) Compare(before, after *record.GroupMetadataValue) {
 		key := seatKey(m.ID, deref(m.InstanceID))
 		if i, there := seats[key]; there {
 			if inc.Members[i].ID != m.ID {
-				inc.Members[i].Was, inc.Members[i].ID, inc.Members[i].Change = inc.Members[i].ID, m.ID, Replaced
+				was := inc.Members[i].ID
+				inc.Members[i] = observed(m, Replaced)
+				inc.Members[i].Was = was
 			} else {
 				inc.Members[i].Change = Stayed
 			}
 			return
 		}
 		seats[key] = len(inc.Members)
-		session, rebalance := Millis(m.SessionTimeout), Millis(m.RebalanceTimeout)
-		out := Member{Who: Who{ID: m.ID, Client: m.ClientID, Host: m.ClientHost, Instance: deref(m.InstanceID)}, Change: c, SessionTimeout: &session}
-		if rebalance >= 0 {
-			out.RebalanceTimeout = &rebalance
-		}
-		inc.Members = append(inc.Members, out)
+		inc.Members = append(inc.Members, observed(m, c))
 	}
 	for _, m := range before.Members {
 		add(m, Gone)
@@ -63,6 +60,19 @@ func (inc *Incident) Compare(before, after *record.GroupMetadataValue) {
 	b := &building{before: before, hasBefore: true, after: after, hasAfter: true, parts: make([]*part, len(inc.Members))}
 	b.inc.Cooperative = inc.Cooperative
 	b.assignments(Config{}.withDefaults(), inc)
+}
+
+// observed is a member as its group's record has it.
+func observed(m record.Member, c Change) Member {
+	session, rebalance := Millis(m.SessionTimeout), Millis(m.RebalanceTimeout)
+	out := Member{Who: Who{ID: m.ID, Client: m.ClientID, Host: m.ClientHost, Instance: deref(m.InstanceID)}, Change: c}
+	if session > 0 {
+		out.SessionTimeout = &session
+	}
+	if rebalance >= 0 {
+		out.RebalanceTimeout = &rebalance
+	}
+	return out
 }
 
 func deref(s *string) string {

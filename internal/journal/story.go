@@ -307,6 +307,9 @@ type teller func(label, format string, args ...any)
 
 // tellPhases says how long it took, and where the time went.
 func (inc *Incident) tellPhases(line teller) {
+	if inc.Took == nil && inc.Ended != nil {
+		return // when it ended is all that its source tells
+	}
 	if inc.Took == nil {
 		line("so far", "%s", inc.phaseWords())
 		return

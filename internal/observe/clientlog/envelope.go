@@ -294,3 +294,13 @@ func zone(s string) (time.Duration, int, bool) {
 }
 
 func instantDays(n int) vtime.Instant { return vtime.Instant(int64(n) * 24 * int64(time.Hour)) }
+
+// Unwrap takes off a line of any log what surroundings put before its message, and gives its time: the zero Instant if it names none, and
+// whether it names its zone as well. It is for readers of other logs than the clients'.
+func Unwrap(line string) (message string, at vtime.Instant, hasZone bool) {
+	e := unwrap(cut(line, maxLine))
+	if e.at.clock < dated {
+		return e.text, 0, false
+	}
+	return e.text, e.at.at, e.at.clock == zoned
+}

@@ -1,0 +1,172 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/barnabas-mq/barnabas/internal/coord/record"
+	"github.com/barnabas-mq/barnabas/internal/journal"
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/observe/history"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
+)
+
+// Reading is what a source tells of a group.
+type Reading struct {
+	Source    journal.Source
+	Incidents []journal.Incident // in the order of their beginning, each in its highest rev
+	// Oldest is when the oldest record of the group that was read was written; zero if there was none. Records counts those of the group, Unread those that
+	// could not be read: of a newer schema, or damaged.
+	Oldest  time.Time
+	Records int
+	Unread  int
+	// Dropped counts the oldest incidents that were left out to bound memory.
+	Dropped int
+	// Newer says that the group uses the newer protocol (KIP-848), whose records the offsets topic holds under other keys.
+	Newer bool
+
+	builder *history.Builder
+	tap     *tap
+}
+
+// incidentsMax is how many incidents a reading of the journal keeps.
+const incidentsMax = 100_000
+
+// ReadJournal reads the incidents of a group from a Barnabas cluster's journal. ErrNoTopic says that the cluster keeps none.
+func ReadJournal(ctx context.Context, dial Dial, group string, since time.Time) (*Reading, error) {
+	t, err := open(ctx, dial, kafka.RebalancesTopic, group, since)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reading{Source: journal.FromJournal, tap: t}
+	if err := t.toEnd(ctx, func(rec *kgo.Record) { r.incident(group, rec) }); err != nil {
+		t.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// incident takes one record of the journal and gives the incident, if it is one of the group in a form that is known.
+func (r *Reading) incident(group string, rec *kgo.Record) (journal.Incident, bool) {
+	if string(rec.Key) != group {
+		return journal.Incident{}, false
+	}
+	r.Records++
+	if r.Oldest.IsZero() {
+		r.Oldest = rec.Timestamp
+	}
+	inc, err := journal.Decode(rec.Key, rec.Value)
+	if err != nil {
+		r.Unread++
+		return inc, false
+	}
+	if i := slices.IndexFunc(r.Incidents[max(0, len(r.Incidents)-200):], func(o journal.Incident) bool { return o.ID == inc.ID }); i >= 0 {
+		if o := &r.Incidents[max(0, len(r.Incidents)-200)+i]; inc.Rev >= o.Rev {
+			*o = inc
+		}
+		return inc, true
+	}
+	r.Incidents = append(r.Incidents, inc)
+	if len(r.Incidents) > incidentsMax {
+		half := len(r.Incidents) / 2
+		r.Incidents, r.Dropped = slices.Clone(r.Incidents[half:]), r.Dropped+half
+	}
+	return inc, true
+}
+
+// ReadOffsets rebuilds the incidents of a group from __consumer_offsets. It needs the right to read that topic and no other.
+func ReadOffsets(ctx context.Context, dial Dial, group string, since time.Time) (*Reading, error) {
+	t, err := open(ctx, dial, kafka.OffsetsTopic, group, since)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reading{Source: journal.FromOffsets, tap: t, builder: history.New(group, journal.FromOffsets)}
+	if err := t.toEnd(ctx, func(rec *kgo.Record) { r.record(group, rec) }); err != nil {
+		t.close()
+		return nil, err
+	}
+	r.gather()
+	return r, nil
+}
+
+// record takes one record of the offsets topic.
+func (r *Reading) record(group string, rec *kgo.Record) {
+	if g, newer := newerKey(rec.Key); newer {
+		r.Newer = r.Newer || g == group
+		return
+	}
+	dec, err := record.Decode(rec.Key, rec.Value)
+	if err != nil {
+		r.Unread++
+		return
+	}
+	r.builder.Add(vtime.FromTime(rec.Timestamp), dec)
+}
+
+func (r *Reading) gather() {
+	first, records, dropped := r.builder.Reach()
+	r.Incidents, r.Records, r.Dropped = r.builder.Incidents(), records, dropped
+	if first != 0 {
+		r.Oldest = first.Time()
+	}
+}
+
+// newerKey reads the group in a key of KIP-848: types 3 to 8 begin with the version and the group's name.
+func newerKey(key []byte) (group string, newer bool) {
+	if len(key) < 4 || key[0] != 0 || key[1] < 3 || key[1] > 8 {
+		return "", false
+	}
+	n := int(key[2])<<8 | int(key[3])
+	if len(key) < 4+n {
+		return "", false
+	}
+	return string(key[4 : 4+n]), true
+}
+
+// Follow goes on reading where the reading ended, and hands each incident on as it comes or changes, until ctx ends. It gives the error that
+// ended it, nil when ctx did.
+func (r *Reading) Follow(ctx context.Context, group string, each func(journal.Incident)) error {
+	for {
+		var fresh []journal.Incident
+		before := len(r.Incidents)
+		revs := map[string]int{}
+		for _, inc := range r.Incidents[max(0, before-200):] {
+			revs[inc.ID] = inc.Rev
+		}
+		_, err := r.tap.poll(ctx, time.Second, func(rec *kgo.Record) {
+			if r.builder != nil {
+				r.record(group, rec)
+			} else if inc, ok := r.incident(group, rec); ok {
+				fresh = append(fresh, inc)
+			}
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if r.builder != nil {
+			r.gather()
+			for _, inc := range r.Incidents[max(0, len(r.Incidents)-200):] {
+				if inc.Rev > revs[inc.ID] {
+					fresh = append(fresh, inc)
+				}
+			}
+		}
+		for _, inc := range fresh {
+			each(inc)
+		}
+	}
+}
+
+// Close ends the reading.
+func (r *Reading) Close() {
+	if r.tap != nil {
+		r.tap.close()
+	}
+}
