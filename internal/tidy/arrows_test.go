@@ -67,6 +67,8 @@ var arrows = map[string][]string{
 
 	"barnabastest":               {"internal/broker", "internal/config"},
 	"internal/observe/clientlog": {"internal/journal"},
+	"internal/observe/history":   {"internal/observe/clientlog", "internal/journal", "internal/coord/record", "assign"},
+	"internal/observe":           {"internal/observe/history", "internal/journal", "internal/coord/record", "assign"},
 	"cmd/barnabas":               {"assign", "assign/kgobalancer", "internal/observe/clientlog", "internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
 	"scenarios":                  {},
 }
@@ -76,7 +78,7 @@ var open = []string{"internal/kafka", "internal/vtime"}
 
 // cores decide: no clock, goroutine, channel, lock, log or I/O.
 var cores = []string{"internal/kafka", "internal/vtime", "internal/wire", "internal/batch", "internal/meta", "internal/replica", "internal/controller",
-	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/journal", "internal/observe/clientlog", "internal/sim", "internal/sim/check", "assign"}
+	"internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/journal", "internal/observe/clientlog", "internal/observe/history", "internal/sim", "internal/sim/check", "assign"}
 
 func TestArrowsGoOneWay(t *testing.T) {
 	for _, p := range load(t) {
