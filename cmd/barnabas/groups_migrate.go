@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -112,7 +113,8 @@ func (a *app) migrate(ctx context.Context, source, dest *app, group string, scop
 		return dest.explainAt("to", err)
 	}
 	defer ddone()
-	g, err := source.describeOne(sctx, sadm, group, readWhat{members: true, offsets: true})
+	// Offsets that a transaction is about to commit are waited for: they are where the group will be.
+	g, err := source.describeOne(kadm.RequireStable(sctx), sadm, group, readWhat{members: true, offsets: true})
 	switch {
 	case err != nil:
 		return source.explainAt("from", err)
@@ -142,6 +144,11 @@ func (a *app) migrate(ctx context.Context, source, dest *app, group string, scop
 	}
 	if len(rows) == 0 {
 		return failed("group "+shownName(group)+" has no committed offsets to take along", "see them with `barnabas groups describe --offsets`")
+	}
+	for _, s := range scope {
+		if !slices.ContainsFunc(rows, func(r migratedOffset) bool { return r.Topic == s.topic }) {
+			return failed("group "+shownName(group)+" has no committed offsets of "+shownName(s.topic)+" to take along", "see them with `barnabas groups describe --offsets`")
+		}
 	}
 	already, err := dest.committedOf(dctx, dadm, group)
 	if err != nil {

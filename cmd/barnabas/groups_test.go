@@ -254,6 +254,7 @@ func TestMigrateToACopy(t *testing.T) {
 	ok(t, from, "billing,orders,0,4\nbilling,orders,1,4\nbilling,orders,2,3\n", "groups", "import", "-", "--execute")
 	golden(t, "groups-migrate-plan.txt", ok(t, "", "", migrate()...))
 	equal(t, "[]\n", ok(t, to, "", "groups", "list", "-o", "json"))
+	refused(t, exitFailed, "", "", migrate("--topic", "orders:1", "--topic", "payments"), "group billing has no committed offsets of payments")
 	golden(t, "groups-migrate.json", ok(t, "", "", migrate("--execute", "-o", "json")...))
 	equal(t, "orders,0,2\norders,1,1\norders,2,0\n", ok(t, to, "", "groups", "export", "billing"))
 	refused(t, exitFailed, "", "", migrate("--execute"), "already has offset 2 of orders-0", "--overwrite")
