@@ -416,7 +416,7 @@ func History(incidents []Incident) string {
 		case inc.Kind != Rebalance:
 		case inc.Took != nil:
 			took = inc.Took.String()
-		default:
+		case inc.Ended == nil:
 			took = "under way"
 		}
 		if m := inc.Moves; m != nil {
