@@ -182,6 +182,7 @@ func (s *consoleSource) Group(ctx context.Context, name string) (*console.Group,
 	} else {
 		d := &reply.Groups[0]
 		g.State, g.ProtocolType, g.Protocol, g.Members = string(d.State), d.ProtocolType, d.Protocol, len(d.Members)
+		g.Generation = s.generation(late, shard, name)
 		s.members(g, d)
 		if committed, ok := s.committed(late, shard, name); ok {
 			s.partitions(g, &committed)
@@ -190,11 +191,23 @@ func (s *consoleSource) Group(ctx context.Context, name string) (*console.Group,
 	s.incidents.Row(&g.GroupRow, time.Now())
 	history := s.incidents.Incidents(console.IncidentQuery{Group: name, From: time.Now().Add(-consoleHistory), Limit: consoleHistoryMax}).List
 	if len(history) > 0 {
-		g.Generation = history[0].GenerationAfter
 		software(g.MemberList, history)
 	}
 	g.Findings = journal.Detect(history, journal.Window{})
 	return g, nil
+}
+
+// generation is told by the list only; -1 when it is not.
+func (s *consoleSource) generation(late *time.Timer, shard int32, name string) int32 {
+	reply, ok := askShard[group.ListReply](s.b, late, shard, func(id coord.ReplyID) coord.Event { return &group.ListRequest{Reply: id} })
+	if !ok {
+		return -1
+	}
+	i, found := slices.BinarySearchFunc(reply.Groups, name, func(l group.Listing, name string) int { return cmp.Compare(l.Group, name) })
+	if !found {
+		return -1
+	}
+	return reply.Groups[i].Generation
 }
 
 // members decodes who has what, as consumers write it down; other kinds of groups keep that to themselves.

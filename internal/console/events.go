@@ -131,7 +131,9 @@ func (s *Console) events(w http.ResponseWriter, r *http.Request) {
 		case <-tick.C:
 			c.Tick = true
 		case <-reader.wake:
-			c.Groups, c.All = s.c.Changes.take(reader)
+			if c.Groups, c.All = s.c.Changes.take(reader); len(c.Groups) == 0 && !c.All {
+				continue // taken with the news before
+			}
 		}
 		if !send(c) {
 			return

@@ -134,5 +134,6 @@ func (w *words) laneTitle(l *lane) string {
 
 func (w *words) ago(d time.Duration) string {
 	n, unit := ago(d)
-	return w.getf("%d "+unit+" ago", n)
+	key := "%d " + unit + " ago"
+	return w.getf(key, n)
 }

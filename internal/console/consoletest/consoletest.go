@@ -41,6 +41,7 @@ type Group struct {
 	incidents   []journal.Incident
 	Lag         int64
 	Findings    []journal.Finding
+	partitions  [][2]any
 	Silent      bool // members are described without their partitions, as in the middle of a rebalance
 }
 
@@ -170,6 +171,10 @@ func (g *Group) Absorb(before time.Duration, c journal.Cause, kind journal.Kind,
 }
 
 func (g *Group) all() (out [][2]any) {
+	if g.partitions != nil {
+		return g.partitions
+	}
+	defer func() { g.partitions = out }()
 	var topics []string
 	for t := range g.Topics { // any order: sorted below
 		topics = append(topics, t)

@@ -17,12 +17,15 @@ func Who(client string, n int, host string) journal.Who {
 }
 
 // Demo is a broker with a morning of trouble: what the browser test walks through.
-func Demo() *Source {
+func Demo() *Source { return DemoWith(Hostile) }
+
+// DemoWith is Demo with another name in the place of the hostile one, to compare pages with.
+func DemoWith(hostile string) *Source {
 	s := New()
 	payments(s)
 	orders(s)
-	s.hostile()
-	s.crowd(400)
+	s.hostile(hostile)
+	s.crowd(240)
 	for i, n := range []string{"stable-audit", "stable-mail", "stable-search"} {
 		g := s.Add(n, map[string]int{"events": 6})
 		g.Rebalance(Step{At: 26 * time.Hour, Took: 3 * time.Second, Cause: journal.FirstStart, Add: []journal.Who{Who(n, 1, "10.0.3.1"), Who(n, 2, "10.0.3.2")}})
@@ -38,7 +41,7 @@ func Demo() *Source {
 		groups   []string
 	}{{"payments", 12, 1_204_881, 1_433_112_881, 512.4, 611_004, 590_322, []string{"payments"}}, {"orders", 8, 88_120, 90_112_000, 41, 48_211, 96_002, []string{"orders-push"}},
 		{"events", 6, 9_120_044_001, 8_112_000_441_222, 10_402, 12_200_111, 0, []string{"nobody-here", "stable-audit", "stable-mail", "stable-search"}},
-		{Hostile, 1, 3, 300, 0, 0, 0, []string{Hostile}}, {"idle", 1, 0, 0, 0, 0, 0, nil}} {
+		{hostile, 1, 3, 300, 0, 0, 0, []string{hostile}}, {"idle", 1, 0, 0, 0, 0, 0, nil}} {
 		s.addTopic(t.name, t.parts, t.records, t.bytes, t.in, t.b, t.o, t.groups)
 	}
 	s.addTopic("__consumer_offsets", 50, 1201, 88121, 3, 410, 0, nil)
@@ -104,14 +107,14 @@ func orders(s *Source) {
 	g.Silent = true
 }
 
-func (s *Source) hostile() {
-	g := s.Add(Hostile, map[string]int{Hostile: 3})
-	bad := journal.Who{ID: Hostile, Client: Hostile, Host: Hostile, Software: Hostile}
-	in := g.Rebalance(Step{At: 30 * time.Minute, Took: 3 * time.Second, Cause: journal.FirstStart, Add: []journal.Who{bad, Who(Hostile, 2, Hostile)}, Claimed: Hostile, Measured: Hostile,
-		Evidence: []journal.Fact{{ID: "x", Text: Hostile, Basis: journal.Measured}}, Advice: []journal.Advice{{Text: Hostile, Setting: Hostile, Value: Hostile, Arithmetic: Hostile, Needs: []string{Hostile}}}})
-	in.Missing, in.Members[0].Reason = []string{Hostile}, Hostile
-	in.Chain = []journal.Trigger{{At: in.Began, Kind: Hostile, Member: &bad, Claimed: Hostile, Measured: Hostile}}
-	in.Partitions = []journal.Partition{{Topic: Hostile, Partition: 1, From: Hostile, To: Hostile}}
+func (s *Source) hostile(name string) {
+	g := s.Add(name, map[string]int{name: 3})
+	bad := journal.Who{ID: name, Client: name, Host: name, Software: name}
+	in := g.Rebalance(Step{At: 30 * time.Minute, Took: 3 * time.Second, Cause: journal.FirstStart, Add: []journal.Who{bad, Who(name, 2, name)}, Claimed: name, Measured: name,
+		Evidence: []journal.Fact{{ID: "x", Text: name, Basis: journal.Measured}}, Advice: []journal.Advice{{Text: name, Setting: name, Value: name, Arithmetic: name, Needs: []string{name}}}})
+	in.Missing, in.Members[0].Reason = []string{name}, name
+	in.Chain = []journal.Trigger{{At: in.Began, Kind: journal.TriggerKind(name), Member: &bad, Claimed: name, Measured: name}}
+	in.Partitions = []journal.Partition{{Topic: name, Partition: 1, From: name, To: name}}
 }
 
 // crowd is a group with more members than a picture has lanes.

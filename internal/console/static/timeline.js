@@ -127,7 +127,11 @@ export function timeline() {
     };
     const [from, to] = [at(d.from), at(d.to)].sort((a, b) => a - b);
     if (to - from < 2) return;
-    load("?" + new URLSearchParams({ name: f.group, from, to }), true);
+    const q = new URLSearchParams(location.search);
+    for (const key of ["span", "before", "w"]) q.delete(key);
+    q.set("from", from);
+    q.set("to", to);
+    load("?" + q, true);
   });
   box.addEventListener("dragstart", (e) => e.preventDefault());
 
