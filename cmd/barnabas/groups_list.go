@@ -69,11 +69,15 @@ PROTOCOL is what the members speak among themselves: consumer, connect, or nothi
 			if err != nil {
 				return err
 			}
-			listed = slices.DeleteFunc(listed, func(l listedGroup) bool { return !keep(l) })
+			// Brokers before 2.6 list no states: those of their groups are known once they are described.
+			listed = slices.DeleteFunc(listed, func(l listedGroup) bool { return l.State != "" && !keep(l) })
 			groups, err := a.readGroups(ctx, adm, listed, readWhat{members: !quick, offsets: !quick})
 			if err != nil {
 				return err
 			}
+			groups = slices.DeleteFunc(groups, func(g *groupDescription) bool {
+				return !keep(listedGroup{Group: g.Group, State: g.State, Type: g.Type, ProtocolType: g.ProtocolType})
+			})
 			rows := make([]groupRow, len(groups))
 			bad, first := 0, error(nil)
 			for i, g := range groups {

@@ -16,7 +16,11 @@ import (
 func (a *app) liveLag(ctx context.Context, l *lagFlags, read func(context.Context, string) lagRound) error {
 	m := lagScreen{by: l.by, interval: l.interval, rounds: l.rounds, paint: a.paint, say: func(err error) string { return a.explain(err).what },
 		read: func(by string) tea.Cmd { return func() tea.Msg { return lagMsg{read(ctx, by), by} } }}
-	end, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(a.in), tea.WithOutput(a.out), tea.WithoutSignalHandler()).Run()
+	keys := a.in
+	if !a.inTTY {
+		keys = nil // a pipe or /dev/null types nothing; ctrl-C ends the program as a signal
+	}
+	end, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(keys), tea.WithOutput(a.out), tea.WithoutSignalHandler()).Run()
 	switch {
 	case errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil:
 		return nil
