@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test test-all race cross interop-install interop wire-diff kill sim golden bench long docs clean
+.PHONY: help build check test test-all race cross interop-install interop wire-diff kill sim golden bench bench-assignors long docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,10 @@ test-all: ## everything CI runs: race, cross builds, power cuts, ten kills, C, J
 
 bench: interop-install ## Barnabas beside Apache Kafka; writes bench/results and docs/benchmarks.md
 	cd interop && $(GO) run ./bench
+	$(MAKE) --no-print-directory bench-assignors
+
+bench-assignors: interop-install ## the assignors beside Java's and franz-go's; writes its tables into docs/assignors.md
+	BARNABAS_ASSIGN_DOCS=../docs/assignors.md $(GO) test ./assign -count=1 -timeout 60m -run '^TestDocsBenchmarks$$' -v
 
 long: interop-install ## what takes hours: 200 kills, 10,000 power cuts, everything beside Apache Kafka; resumable, kept in bench/long.jsonl
 	$(GO) run ./tools/long

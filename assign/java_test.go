@@ -5,12 +5,15 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // javaCase is one question for Kafka's own client and our answer to it.
@@ -80,29 +83,35 @@ func shape(plan string) string {
 	return fmt.Sprint(loads, readers)
 }
 
-// askJava runs the program that asks Kafka's assignors; it skips the test where there is no Java or no jar.
-func askJava(t *testing.T, questions *bytes.Buffer) *bufio.Scanner {
-	t.Helper()
+// javaCommand is the program that asks Kafka's assignors; it skips the test where there is no Java or no jar.
+func javaCommand(tb testing.TB, heap string) *exec.Cmd {
+	tb.Helper()
 	java, err := exec.LookPath("java")
 	if err != nil {
-		t.Skip("no java: interop/install.sh installs it")
+		tb.Skip("no java: interop/install.sh installs it")
 	}
 	jars, err := filepath.Glob(filepath.Join("..", "interop", "kafka", "target", "dependency", "*.jar"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	jars = slices.DeleteFunc(jars, func(j string) bool {
 		base := filepath.Base(j)
 		return !strings.HasPrefix(base, "kafka-") && !strings.HasPrefix(base, "slf4j-api")
 	})
 	if len(jars) == 0 {
-		t.Skip("no jars of Apache Kafka: interop/install.sh brings them")
+		tb.Skip("no jars of Apache Kafka: interop/install.sh brings them")
 	}
 	if testing.Short() {
-		t.Skip("starts a Java virtual machine")
+		tb.Skip("starts a Java virtual machine")
 	}
-	cmd := exec.Command(java, "-Xmx1g", "-XX:+UseSerialGC", "-cp", strings.Join(jars, string(filepath.ListSeparator)),
+	return exec.Command(java, heap, "-XX:+UseSerialGC", "-cp", strings.Join(jars, string(filepath.ListSeparator)),
 		filepath.Join("..", "interop", "assignors", "Assignors.java"))
+}
+
+// askJava asks everything at once.
+func askJava(t *testing.T, questions *bytes.Buffer) *bufio.Scanner {
+	t.Helper()
+	cmd := javaCommand(t, "-Xmx1g")
 	cmd.Stdin = questions
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
@@ -113,6 +122,55 @@ func askJava(t *testing.T, questions *bytes.Buffer) *bufio.Scanner {
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 1<<24)
 	return lines
+}
+
+// javaProcess answers one question after the other.
+type javaProcess struct {
+	in    io.Writer
+	lines *bufio.Scanner
+}
+
+func startJava(tb testing.TB, heap string) *javaProcess {
+	tb.Helper()
+	cmd := javaCommand(tb, heap)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			tb.Errorf("the Java side: %v", err)
+		}
+	})
+	return &javaProcess{in, bufio.NewScanner(out)}
+}
+
+// time measures one of Kafka's assignors.
+func (j *javaProcess) time(tb testing.TB, assignor string, in instance, budget time.Duration) timing {
+	tb.Helper()
+	var question bytes.Buffer
+	javaCase{assignor: assignor, in: in}.describe(&question)
+	fmt.Fprintf(&question, "time %s %d\n", assignor, budget.Milliseconds())
+	if _, err := question.WriteTo(j.in); err != nil {
+		tb.Fatal(err)
+	}
+	var t timing
+	if !j.lines.Scan() {
+		tb.Fatal("the Java side stopped")
+	}
+	if _, err := fmt.Sscan(j.lines.Text(), &t.fastest, &t.median); err != nil {
+		tb.Fatalf("%q: %v", j.lines.Text(), err)
+	}
+	return t
 }
 
 // TestJavaCompatiblePlansAreThoseOfTheJavaClient asks the assignors in the jars of Apache Kafka (interop/install.sh brings them). Member

@@ -226,7 +226,7 @@ func (in instance) valid(plan []Assignment) error {
 	return nil
 }
 
-// generator draws instances as the reference does: 1-4 topics of 1-5 partitions, 2-5 members; and then, for those with a past, one or
+// generator draws instances as small as those in which other assignors fail: 1-4 topics of 1-5 partitions, 2-5 members; and then, for those with a past, one or
 // two events (a member joins or leaves, a topic grows, a member changes its subscription) on top of an assignor's own plan.
 type generator struct {
 	*rand.Rand

@@ -215,20 +215,26 @@ func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions,
 		for n < len(mine) && mine[n].Topic == theirs[n].Topic {
 			n++
 		}
-		copy(held[j:], near[k:k+n])
-		read = read && (known || cl.reads(m, near[k:k+n]))
-		if j, k = j+n, k+n; j == len(list) {
-			break
+		if n > 0 {
+			copy(held[j:], near[k:k+n])
+			read = read && (known || cl.reads(m, near[k:k+n]))
+			j, k = j+n, k+n
 		}
-		t := none
-		if j > 0 {
-			t = held[j-1]
-		}
-		t = c.guess(&list[j].Topic, t+1)
-		held[j] = t
-		read = read && cl.reads(m, held[j:j+1])
-		for j++; k < len(near) && near[k] <= t; {
-			k++
+		for ; j < len(list); j++ {
+			t := none
+			if j > 0 {
+				t = held[j-1]
+			}
+			t = c.guess(&list[j].Topic, t+1)
+			held[j] = t
+			read = read && t >= 0 && (cl.bits.all || cl.bits.has(c.class[m], t))
+			for k < len(near) && near[k] <= t {
+				k++
+			}
+			if k < len(near) {
+				j++
+				break
+			}
 		}
 	}
 	last, simple := none, read && cl.best == nil

@@ -2,7 +2,6 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -57,6 +56,7 @@ public class Assignors {
     private final Map<Uuid, Integer> sizes = new HashMap<>();
     private final Map<String, Subscription> members = new LinkedHashMap<>();
     private List<String> lastTopics = List.of();
+    private final Map<String, String> strings = new HashMap<>();
 
     public static void main(String[] args) throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
@@ -77,6 +77,7 @@ public class Assignors {
                 }
                 case "time" -> {
                     System.out.println(one.time(f[1], Long.parseLong(f[2])));
+                    System.out.flush();
                     one = new Assignors();
                 }
                 default -> throw new IllegalArgumentException(line);
@@ -108,7 +109,11 @@ public class Assignors {
         }
         ByteBuffer data = f[7].isEmpty() ? null : ByteBuffer.wrap(HexFormat.of().parseHex(f[7]));
         if (!f[5].equals("=")) {
-            lastTopics = f[5].isEmpty() ? List.of() : Arrays.asList(f[5].split(","));
+            // One string for each name, as a client's or a coordinator's metadata has it.
+            lastTopics = new ArrayList<>();
+            for (String topic : f[5].isEmpty() ? new String[0] : f[5].split(",")) {
+                lastTopics.add(strings.computeIfAbsent(topic, t -> t));
+            }
         }
         Subscription s = new Subscription(lastTopics, data, owned, Integer.parseInt(f[4]), f[3].isEmpty() ? Optional.empty() : Optional.of(f[3]));
         if (!f[2].isEmpty()) {
