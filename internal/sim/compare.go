@@ -28,6 +28,8 @@ func Metrics() []Metric {
 		{"moved", "partitions moved", "", "from a member that stayed to another", count(func(r *Result) int64 { return r.Moved })},
 		{"moved_min", "  fewest possible", "", "what a balanced plan had to move at least", count(func(r *Result) int64 { return r.MovedMin })},
 		{"orphans_placed", "  orphans placed", "", "partitions of members that had gone", count(func(r *Result) int64 { return r.Orphans })},
+		{"load_max", "most partitions of a member", "", "at the end", count(func(r *Result) int64 { return r.LoadMax })},
+		{"load_min", "  fewest", "", "at the end", count(func(r *Result) int64 { return r.LoadMin })},
 		{"paused_partition_seconds", "paused, all partitions", "p-s", "partition-seconds in which nobody read: the stop of the world", seconds(func(r *Result) time.Duration { return r.Paused })},
 		{"pause_max_seconds", "  longest pause", "s", "of one partition", seconds(func(r *Result) time.Duration { return r.PauseMax })},
 		{"all_stopped_seconds", "  nothing read at all", "s", "no partition had a reader", seconds(func(r *Result) time.Duration { return r.AllStopped })},
@@ -42,6 +44,7 @@ func Metrics() []Metric {
 		{"lag_end", "lag of all at the end", "records", "", count(func(r *Result) int64 { return r.LagEnd })},
 		{"records_delayed", "throughput lost", "records", "came while nobody read their partition", count(func(r *Result) int64 { return r.Delayed })},
 		{"records", "records processed", "records", "", count(func(r *Result) int64 { return r.Records })},
+		{"committed", "records committed", "records", "what will not be done again", count(func(r *Result) int64 { return r.Committed })},
 		{"messages", "requests to coordinator", "", "", count((*Result).Sent)},
 	}
 }

@@ -315,7 +315,9 @@ func (m *member) recordDone() {
 			m.step()
 		}
 	})
-	m.armRecord()
+	if m.batch == b {
+		m.armRecord()
+	}
 }
 
 // armCommit sees to commits while the application flows or idles.
@@ -338,7 +340,7 @@ func (m *member) commitLater() {
 		every = smallCommits
 	}
 	m.nextCommit = m.w.now.Add(every)
-	if until, ok := m.w.idleUntil(); ok && m.cfg.Commit == "auto" && m.phase == joined && m.batch == nil && !m.blocked {
+	if until, ok := m.w.idleUntil(); ok && m.cfg.Commit == "auto" && m.phase == joined && m.even() {
 		if k := int64(until-m.nextCommit) / int64(every); k > 0 { // none that may be the last before something happens
 			m.nextCommit = m.nextCommit.Add(time.Duration(k) * every)
 			m.w.coord.messages[apiCommit] += k
@@ -351,6 +353,9 @@ func (m *member) commitLater() {
 		m.commit(nil, func(kafka.ErrorCode, bool) {})
 	}
 }
+
+// even reports whether nothing comes from the member itself: it flows, or has nothing to do.
+func (m *member) even() bool { return m.flowing || len(m.holds) == 0 && m.batch == nil && !m.blocked }
 
 // uncommitted reports whether the member has processed what it has not committed; of some partitions, or of all it has for nil.
 func (m *member) uncommitted(only map[*partition]bool) bool {
@@ -380,8 +385,12 @@ func (m *member) commit(only map[*partition]bool, done func(code kafka.ErrorCode
 		t.Partitions = append(t.Partitions, offset.CommitPartition{Partition: h.p.number, Offset: h.done, LeaderEpoch: -1})
 		h.sent = h.done
 	}
-	if len(q.Topics) == 0 || m.phase == out {
+	switch {
+	case len(q.Topics) == 0:
 		done(kafka.None, true)
+		return
+	case m.phase == out: // the client knows that it is no member, and does not ask
+		done(kafka.UnknownMemberID, true)
 		return
 	}
 	attempt := m.attempt

@@ -19,6 +19,9 @@ func (m *member) prepare() {
 	ready := func() {
 		if !m.cooperative() {
 			m.dropAll()
+			if !m.w.happens(m, "revokes") {
+				return
+			}
 		}
 		m.join()
 		if m.cooperative() {
@@ -302,6 +305,7 @@ func (m *member) settleIn(assigned []*partition) {
 	if len(fresh) == 0 {
 		return
 	}
+	m.cursor = -1 // the first fetch brings all of them, in their order
 	slices.SortFunc(m.holds, func(a, b *hold) int { return cmp.Compare(a.p.index, b.p.index) })
 	m.positions(fresh)
 }

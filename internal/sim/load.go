@@ -297,7 +297,7 @@ func (s *Scenario) check() error {
 		path := fmt.Sprintf("topics[%d]", i+1)
 		switch {
 		case !goodName(t.Name):
-			return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 100", t.Name)
+			return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 249", t.Name)
 		case topics[t.Name]:
 			return at(path+".name", "there are two topics %s", t.Name)
 		}
@@ -372,7 +372,7 @@ func (s *Scenario) checkMembers(m Members, path string, at func(path, format str
 	}
 	switch {
 	case !goodName(m.Name):
-		return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 100", m.Name)
+		return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 249", m.Name)
 	case m.Heartbeat >= m.SessionTimeout:
 		return at(path+".heartbeat.interval.ms", "it must be below session.timeout.ms, or every member is silent for too long: %d and %d",
 			time.Duration(m.Heartbeat).Milliseconds(), time.Duration(m.SessionTimeout).Milliseconds())
@@ -454,5 +454,5 @@ func (m Members) process(n int64) string {
 }
 
 func goodName(s string) bool {
-	return s != "" && len(s) <= 100 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+	return s != "" && len(s) <= 249 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }

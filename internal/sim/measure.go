@@ -90,7 +90,9 @@ func (w *world) measureFrom() {
 	}
 	for _, p := range w.parts {
 		p.since, p.from, p.spent = w.now, w.now, [3]time.Duration{}
+		p.misread.spent = 0
 		p.keyed.reset()
+		p.committedBefore = p.committed
 	}
 	old := w.m
 	w.m = measure{disturbed: old.disturbed, disturbedAt: w.now, nothingRead: old.nothingRead, waiting: old.waiting}
@@ -145,6 +147,8 @@ func (w *world) note(n runtime.TimedNote) {
 				m.fence()
 			}
 		}
+	case coord.GroupDeleted:
+		w.epochs.Deleted()
 	case coord.StaticMemberReplaced:
 		delete(w.byID, n.OldID)
 	case coord.RequestRefused:
@@ -273,6 +277,7 @@ func (w *world) finish() {
 	lag := int64(0)
 	for _, p := range w.parts {
 		p.close(w.now)
+		p.misread.count(p)
 		w.m.lagMost = max(w.m.lagMost, p.lag(w.now))
 		lag += p.lag(w.now)
 		w.check(p.account())

@@ -255,7 +255,7 @@ func (m *member) step() {
 	if m.answered {
 		m.answered = false
 		m.take(m.answer)
-		if m.blocked {
+		if m.blocked || !m.up || m.batch != nil {
 			return
 		}
 	}
@@ -427,7 +427,7 @@ func (m *member) beat() {
 // enough are sent to keep the session. late is the random part of an interval.
 func (m *member) skipBeats(next vtime.Instant, late time.Duration) vtime.Instant {
 	until, ok := m.w.idleUntil()
-	if !ok || m.phase != joined || m.batch != nil {
+	if !ok || m.phase != joined || !m.even() {
 		return next
 	}
 	until = min(until, m.w.now.Add(time.Duration(m.cfg.SessionTimeout)/3*2))

@@ -31,6 +31,7 @@ type partition struct {
 	owner   *member // who has it and was not put out; nil for nobody
 	ready   bool    // the owner knows where to read from
 	fenced  int32   // members that read it without right
+	misread misread
 	state   reading
 	since   vtime.Instant // of state
 	seat    string        // who was given it last: instance id, or member id
@@ -39,6 +40,8 @@ type partition struct {
 	handed    int64 // up to here records were handed to some application
 	processed int64 // up to here some application has finished
 	committed int64
+	// committedBefore was committed at time zero.
+	committedBefore int64
 
 	spent [3]time.Duration // by reading, since time zero
 	from  vtime.Instant    // since when spent counts
@@ -85,6 +88,7 @@ func (p *partition) commit(at int64) {
 
 // change brings the story up to date after owner, ready or fenced have changed, or the owner stands still.
 func (p *partition) change() {
+	p.misread.count(p)
 	now := p.owner != nil && p.ready && !p.owner.stalled()
 	to := nobody
 	switch {
@@ -128,6 +132,20 @@ func (p *partition) close(now vtime.Instant) {
 		}
 	}
 	p.since = now
+}
+
+// misread is the time in which members read the partition that had no right to, whether its owner read it too or not.
+type misread struct {
+	readers int32
+	since   vtime.Instant
+	spent   time.Duration
+}
+
+func (x *misread) count(p *partition) {
+	if from := max(x.since, p.w.zero); p.w.zero != 0 && from < p.w.now {
+		x.spent += time.Duration(x.readers) * time.Duration(p.w.now-from)
+	}
+	x.readers, x.since = p.fenced, p.w.now
 }
 
 // account checks that no moment is missing.

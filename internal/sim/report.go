@@ -146,7 +146,7 @@ func shortSpan(d time.Duration) string {
 }
 
 // colour is a member's own: hues around the circle, so that neighbours differ.
-func colour(member int32) string { return fmt.Sprintf("hsl(%d 55%% 55%%)", int(member)*137%360) }
+func colour(member int32) string { return fmt.Sprintf("hsl(%d 55%% 55%%)", (205+int(member)*137)%360) }
 
 func draw(r PageRun) picture {
 	rec := r.Result.Recorded

@@ -28,11 +28,12 @@ type Result struct {
 	PauseMaxOf    string        `json:"pause_max_of,omitempty"`
 	Pauses        int64         `json:"pauses"`
 	AllStopped    time.Duration `json:"-"` // no partition was read
-	Fenced        time.Duration `json:"-"` // read by members that had been put out
+	Fenced        time.Duration `json:"-"` // read by members that had been put out, whether or not the owner read it too
 	Unsettled     time.Duration `json:"-"` // from the first disturbance until everybody has what is theirs, all together
 	LongestSettle time.Duration `json:"-"`
 
 	Records     int64 `json:"records"`
+	Committed   int64 `json:"committed"`
 	Duplicates  int64 `json:"duplicates"`
 	Redelivered int64 `json:"redeliveries"`
 	SharedKeys  int64 `json:"keys_of_several_members"`
@@ -42,6 +43,10 @@ type Result struct {
 	LagEnd      int64 `json:"lag_end"`
 	Delayed     int64 `json:"records_delayed"` // came while nobody read their partition
 	Refused     int64 `json:"requests_refused"`
+
+	// LoadMax and LoadMin are the most and the fewest partitions that a member has at the end.
+	LoadMax int64 `json:"load_max"`
+	LoadMin int64 `json:"load_min"`
 
 	Messages []Count    `json:"messages"`
 	Loads    []Standing `json:"members"`
@@ -80,9 +85,10 @@ func (w *world) result() *Result {
 		LagPeak: m.lagMost, LagTotal: m.lagTotal, Delayed: m.delayed, Refused: m.refused}
 	for _, p := range w.parts {
 		r.Paused += p.spent[nobody]
-		r.Fenced += p.spent[fenced]
+		r.Fenced += p.misread.spent
 		r.SharedKeys += p.keyed.count
 		r.LagEnd += p.lag(w.now)
+		r.Committed += p.committed - p.committedBefore
 	}
 	if p := m.pausedMost; p != nil {
 		r.PauseMaxOf = w.partitionName(p)
@@ -90,9 +96,17 @@ func (w *world) result() *Result {
 	for a := range apiCount {
 		r.Messages = append(r.Messages, Count{apiNames[a], w.coord.messages[a] - m.before[a]})
 	}
+	r.LoadMin = -1
 	for _, c := range w.members {
+		if n := int64(len(c.holds)); c.up {
+			r.LoadMax = max(r.LoadMax, n)
+			if r.LoadMin < 0 || n < r.LoadMin {
+				r.LoadMin = n
+			}
+		}
 		r.Loads = append(r.Loads, Standing{Member: c.name, Up: c.up, Partitions: len(c.holds), Records: c.records, Gone: c.fatal})
 	}
+	r.LoadMin = max(r.LoadMin, 0)
 	r.Recorded = m.rec.done(w)
 	return r
 }

@@ -34,15 +34,18 @@ func (w *world) timeline() {
 	}
 }
 
-// happens is a member doing what an event of the timeline may wait for. The event comes next, before anything else happens.
-func (w *world) happens(m *member, what string) {
+// happens is a member doing what an event of the timeline may wait for; the event takes place at once. It reports whether the member is still
+// in the same life.
+func (w *world) happens(m *member, what string) bool {
+	life := m.life
 	for i, h := range w.hooks {
 		if h.what == what && h.from <= w.now && m.called(h.who) {
 			w.hooks = append(w.hooks[:i:i], w.hooks[i+1:]...)
-			w.after(0, h.run)
-			return
+			h.run()
+			break
 		}
 	}
+	return m.life == life
 }
 
 // happened notes that the timeline disturbs the group, for so long.

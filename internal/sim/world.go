@@ -77,6 +77,12 @@ type topic struct {
 
 // Run simulates a scenario once. The error says what went against the rules; the Result is filled as far as the run came.
 func Run(sc *Scenario, opt Options) (*Result, error) {
+	w := newWorld(sc, opt)
+	w.loop()
+	return w.result(), w.err
+}
+
+func newWorld(sc *Scenario, opt Options) *world {
 	w := &world{sc: sc, opt: opt, now: epoch, byID: map[string]*member{}, hash: 14695981039346656037, times: newRandom(opt.Seed, "timeline")}
 	w.commits.Owners = &w.owners
 	for i := range sc.Topics {
@@ -99,8 +105,7 @@ func Run(sc *Scenario, opt Options) (*Result, error) {
 	if !started {
 		w.begin()
 	}
-	w.loop()
-	return w.result(), w.err
+	return w
 }
 
 // warmupLimit ends the warm-up of a group that never comes to rest.
@@ -253,7 +258,7 @@ func (w *world) begin() {
 func (w *world) grow(i int, to int64) {
 	t := &w.topics[i]
 	for n := int64(len(t.parts)); n < to; n++ {
-		p := &partition{w: w, index: int32(len(w.parts)), topic: int32(i), number: int32(n), rate: int64(t.from.Rate), keys: t.from.Keys, born: w.now, since: w.now}
+		p := &partition{w: w, index: int32(len(w.parts)), topic: int32(i), number: int32(n), rate: int64(t.from.Rate), keys: t.from.Keys, born: w.now, since: w.now, from: w.now}
 		if w.zero == 0 {
 			p.base = t.from.Backlog
 		}

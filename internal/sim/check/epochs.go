@@ -40,6 +40,9 @@ func (e *Epochs) Told(member, generation int32, fresh bool) error {
 	return nil
 }
 
+// Deleted is the group being forgotten, with all its generations: it had neither members nor offsets, or somebody asked for it.
+func (e *Epochs) Deleted() { *e = Epochs{} }
+
 // Restarted is a coordinator that came back with what was written; what was not is forgotten.
 func (e *Epochs) Restarted() {
 	e.joined = e.written
