@@ -21,7 +21,8 @@ import (
 // What the console costs at most, and how old what it shows may be.
 const (
 	consoleIncidentBytes = 48 << 20        // incidents kept at hand; the journal has the others
-	consoleListAge       = time.Second     // of the list of groups: with 10,000 of them it is not made for each page anew
+	consoleListShare     = 20              // the list of groups is kept for so many times as long as it took to make
+	consoleListAge       = 2 * time.Second // and no longer than this
 	consoleRateEvery     = 5 * time.Second // log ends are noted for rates
 	consoleRateSamples   = 3               // so rates are over ten seconds
 	consoleHistory       = 24 * time.Hour  // that findings look at
@@ -36,7 +37,7 @@ type consoleSource struct {
 
 	mu     sync.Mutex // held while the list is made: who comes meanwhile takes it too
 	groups []console.GroupRow
-	madeAt time.Time
+	until  time.Time // it may be shown until then
 
 	ratesMu sync.Mutex
 	rates   []rateSample // the oldest first
@@ -118,7 +119,7 @@ func (s *consoleSource) Groups(ctx context.Context) ([]console.GroupRow, error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.groups != nil && now.Sub(s.madeAt) < consoleListAge {
+	if s.groups != nil && now.Before(s.until) {
 		return s.groups, nil
 	}
 	late := timeLeft(ctx)
@@ -143,7 +144,8 @@ func (s *consoleSource) Groups(ctx context.Context) ([]console.GroupRow, error) 
 		}
 	}
 	slices.SortFunc(out, func(a, b console.GroupRow) int { return cmp.Compare(a.Name, b.Name) })
-	s.groups, s.madeAt = out, time.Now()
+	made := time.Now()
+	s.groups, s.until = out, made.Add(min(consoleListAge, consoleListShare*made.Sub(now)))
 	return out, nil
 }
 
