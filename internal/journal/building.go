@@ -22,6 +22,7 @@ const (
 
 // building is an incident while it is made.
 type building struct {
+	of    *tracked
 	inc   Incident // without members, partitions and costs, which snapshot makes
 	stage stage
 
@@ -51,7 +52,11 @@ type building struct {
 
 	departures []*departure
 	watched    bool
-	seatWas    string // of a seat that changed hands: the member id that had it
+	looks      int // how often it is in Recorder.due
+	// finished says that all but the verdict is let go of; final is the incident as it was then.
+	finished bool
+	final    Incident
+	seatWas  string // of a seat that changed hands: the member id that had it
 }
 
 // part is one member's part in an incident.
@@ -60,7 +65,7 @@ type part struct {
 	change                Change
 	was                   string
 	told, arrived, synced vtime.Instant
-	gone                  vtime.Instant
+	gone, left            vtime.Instant // out now; was out for a while
 	silent                Millis
 	reason                string
 	leader                bool
@@ -75,6 +80,16 @@ func (b *building) add(m *member, c Change) *part {
 	b.parts = append(b.parts, p)
 	b.byID[m.ID] = p
 	return p
+}
+
+// seat is the part of a static member that is gone, nil if there is none.
+func (b *building) seat(instance string) *part {
+	for _, p := range b.parts {
+		if p.gone != 0 && p.Instance == instance {
+			return p
+		}
+	}
+	return nil
 }
 
 // trigger adds to what happened, within the bounds of the chain. It returns the entry, nil if there was no room.
@@ -265,8 +280,8 @@ func moment(at vtime.Instant) *Time {
 	return &t
 }
 
-// nameIncident gives b its id: its moment and the generation before it, and a number if that is not one of its own.
-func (g *tracked) nameIncident(b *building, generation int32) {
+// name gives b its id: its moment and the generation before it, and a number if that is not one of its own.
+func (r *Recorder) name(b *building, generation int32) {
 	id := b.began.Time().Format("20060102T150405.000")
 	if generation >= 0 {
 		id += fmt.Sprintf("-g%d", generation)
@@ -274,11 +289,12 @@ func (g *tracked) nameIncident(b *building, generation int32) {
 	if b.inc.Kind != Rebalance {
 		id += "-" + string(b.inc.Kind)
 	}
-	if id == g.lastID {
-		g.sameID++
-		b.inc.ID = fmt.Sprintf("%s-%d", id, g.sameID)
-		return
+	if ms := b.began.Millis(); ms != r.namedAt {
+		r.namedAt = ms
+		clear(r.named)
 	}
-	g.lastID, g.sameID = id, 1
+	if r.named[b.inc.Group+" "+id]++; r.named[b.inc.Group+" "+id] > 1 {
+		id += fmt.Sprintf("-%d", r.named[b.inc.Group+" "+id])
+	}
 	b.inc.ID = id
 }

@@ -102,6 +102,19 @@ func (inc *Incident) ruleOf(t Trigger) ruling {
 	return ruling{conf: NotKnown}
 }
 
+// causeOf is why a member went, by its own trigger.
+func (inc *Incident) causeOf(id string) Cause {
+	if m := inc.Trigger.Member; m != nil && m.ID == id {
+		return inc.Trigger.Cause
+	}
+	for _, t := range inc.Chain {
+		if t.Member != nil && t.Member.ID == id {
+			return t.Cause
+		}
+	}
+	return inc.Cause
+}
+
 // left: a member sent LeaveGroup. Rules 1 and 2.
 func (inc *Incident) left(t Trigger, id string) ruling {
 	back, returned := inc.Fact(FactCameBack, id)

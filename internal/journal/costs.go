@@ -163,6 +163,8 @@ func (b *building) stall(p *Partition, from, to *part) {
 	}
 	var stopped vtime.Instant
 	switch {
+	case from.left != 0:
+		stopped = from.left
 	case from.gone != 0:
 		stopped = from.gone
 		if b.wentSilent(from) {

@@ -84,6 +84,9 @@ type fetchKey struct {
 
 // with is s where e has nothing newer.
 func (s seen) with(e seen) seen {
+	if e.offsets == nil {
+		return s
+	}
 	for k, v := range s.offsets { // any order: each goes to its own entry
 		if _, ok := e.offsets[k]; !ok {
 			e.offsets[k] = v
@@ -98,7 +101,11 @@ func (s seen) with(e seen) seen {
 }
 
 func index(e Evidence) seen {
-	s := seen{map[kafka.TopicPartition]OffsetSeen{}, map[fetchKey]FetchSeen{}, map[clientKey]ClientSeen{}, map[string]TopicSeen{}}
+	var s seen
+	if len(e.Offsets)+len(e.Fetches)+len(e.Clients)+len(e.Topics) == 0 {
+		return s // maps that are nil can be asked
+	}
+	s = seen{map[kafka.TopicPartition]OffsetSeen{}, map[fetchKey]FetchSeen{}, map[clientKey]ClientSeen{}, map[string]TopicSeen{}}
 	for _, o := range e.Offsets {
 		s.offsets[o.TopicPartition] = o
 	}

@@ -22,7 +22,7 @@ func (r *Recorder) aside(g *tracked, kind Kind, t Trigger) *building {
 	b := r.newBuilding(g, kind)
 	b.inc.Trigger = t
 	b.stage, b.ended = over, r.now
-	g.nameIncident(b, -1)
+	r.name(b, -1)
 	return b
 }
 
@@ -114,6 +114,9 @@ func (r *Recorder) requestRefused(g *tracked, n coord.RequestRefused) {
 		after := Millis(r.now.Since(d.at))
 		isNew := !d.alive
 		d.alive = true
+		if d.b == nil {
+			return
+		}
 		if n.API == "OffsetCommit" && !d.b.inc.has(FactCommitRefused, n.Member) {
 			d.b.fact(newFact(FactCommitRefused, Measured, n.Member, "its commit was refused with "+n.Code.String()+" "+after.String()+" later"))
 			isNew = true
@@ -147,7 +150,7 @@ func (r *Recorder) fenced(g *tracked, n coord.RequestRefused) {
 		return
 	}
 	for _, b := range []*building{g.open, g.last} {
-		if b == nil || b.inc.Trigger.Kind != StaticReturn {
+		if b == nil || b.inc.Trigger.Kind != StaticReturn || b.inc.Trigger.Member == nil {
 			continue
 		}
 		if p := b.byID[b.inc.Trigger.Member.ID]; p != nil && mark(b, p.was) {
@@ -443,9 +446,6 @@ func (r *Recorder) amend(b *building, ev seen) {
 	}
 	if changed {
 		r.emit(b, Amended)
-	}
-	if b.settled() {
-		b.atStart.fetches, b.atStart.clients = nil, nil
 	}
 }
 

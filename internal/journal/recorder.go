@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"container/heap"
 	"container/list"
 	"slices"
 	"time"
@@ -52,6 +53,7 @@ const (
 	chainMax      = 64  // entries of a chain
 	joinsInChain  = 16  // of those, newcomers
 	factsMax      = 128 // per incident
+	keptMembers   = 100 // members of an incident that may be amended after its verdict is final
 )
 
 // Recorder turns notes into incidents. One serves any number of groups; it is not safe for concurrent use. Notes of one group come in
@@ -60,20 +62,46 @@ type Recorder struct {
 	cfg    Config
 	groups map[string]*tracked
 	recent list.List // of *tracked, the latest heard of in front
-	due    []dueAt   // sorted by time
+	due    dueHeap
 	now    vtime.Instant
 	out    []Incident
+
+	looked  uint64 // counts entries of due
+	namedAt int64  // the millisecond of the ids in named, so that no two incidents are called the same
+	named   map[string]int
 }
 
-// dueAt is an incident that wants to be looked at again.
+// dueAt is an incident that wants to be looked at again; seq keeps those of one moment in order.
 type dueAt struct {
-	at vtime.Instant
-	b  *building
+	at  vtime.Instant
+	seq uint64
+	b   *building
+}
+
+// dueHeap has the earliest first. It is a container/heap.
+type dueHeap []dueAt
+
+func (h dueHeap) Len() int { return len(h) }
+func (h dueHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push is container/heap's.
+func (h *dueHeap) Push(x any) { *h = append(*h, x.(dueAt)) }
+
+// Pop is container/heap's.
+func (h *dueHeap) Pop() any {
+	last := len(*h) - 1
+	d := (*h)[last]
+	(*h)[last] = dueAt{}
+	*h = (*h)[:last]
+	return d
 }
 
 // New is a Recorder that knows nothing yet.
 func New(cfg Config) *Recorder {
-	return &Recorder{cfg: cfg.withDefaults(), groups: map[string]*tracked{}}
+	return &Recorder{cfg: cfg.withDefaults(), groups: map[string]*tracked{}, named: map[string]int{}}
 }
 
 // tracked is what is remembered of one group.
@@ -101,8 +129,7 @@ type tracked struct {
 	loadedInc  *building
 	firstStart vtime.Instant // when the last first start ended
 	lastNew    vtime.Instant // when the last newcomer came
-	lastID     string
-	sameID     int
+	forgotten  bool
 }
 
 // member is a member as the group has it now.
@@ -120,9 +147,20 @@ type departure struct {
 	who     Who
 	kind    TriggerKind
 	at      vtime.Instant
-	b       *building
 	alive   bool // it used its old id afterwards
 	settled bool // it came back, or was waited for long enough
+	// b is the incident it belongs to, while that may still be amended; then id and cause say what is needed of it.
+	b     *building
+	id    string
+	cause Cause
+}
+
+// of is the incident of the departure, and why the member went.
+func (d *departure) of() (id string, why Cause) {
+	if d.b == nil {
+		return d.id, d.cause
+	}
+	return d.b.inc.ID, d.b.inc.causeOf(d.who.ID)
 }
 
 // Note takes a note without evidence. It returns the incidents that are new or changed, each with a higher Rev than before; they are the
@@ -196,9 +234,15 @@ func (r *Recorder) trim() {
 		if g.open != nil && len(r.groups) <= 2*r.cfg.GroupsMax {
 			continue
 		}
-		r.recent.Remove(g.place)
-		delete(r.groups, g.name)
+		r.forget(g)
 	}
+}
+
+// forget drops what is remembered of a group; what of it awaits a sequel is left as it is.
+func (r *Recorder) forget(g *tracked) {
+	r.recent.Remove(g.place)
+	delete(r.groups, g.name)
+	g.forgotten = true
 }
 
 // Groups is how many groups are remembered.
@@ -215,8 +259,7 @@ func (r *Recorder) Lost(at vtime.Instant, match func(group string) bool) []Incid
 			continue
 		}
 		r.lose(g)
-		r.recent.Remove(g.place)
-		delete(r.groups, g.name)
+		r.forget(g)
 	}
 	return r.out
 }
@@ -250,8 +293,9 @@ func (r *Recorder) Next() (at vtime.Instant, ok bool) {
 func (r *Recorder) Due(now vtime.Instant) (Interest, bool) {
 	for len(r.due) > 0 && !now.Before(r.due[0].at) {
 		b := r.due[0].b
-		if b.settled() {
-			r.due = slices.Delete(r.due, 0, 1)
+		if b.settled() || b.of.forgotten {
+			b.looks--
+			heap.Pop(&r.due)
 			continue
 		}
 		return b.interest(), true
@@ -266,23 +310,51 @@ func (r *Recorder) Amend(now vtime.Instant, e Evidence) []Incident {
 	if len(r.due) == 0 {
 		return nil
 	}
-	b := r.due[0].b
-	r.due = slices.Delete(r.due, 0, 1)
+	b := heap.Pop(&r.due).(dueAt).b
+	b.looks--
 	r.amend(b, index(e))
+	r.finish(b)
+	if b.looks == 0 && b.stage == over && b.inc.AwaitedUntil != nil {
+		r.look(b, max(b.inc.AwaitedUntil.Instant(), r.now.Add(time.Second)))
+	}
 	return r.out
 }
 
 // look asks for b to be looked at again.
 func (r *Recorder) look(b *building, at vtime.Instant) {
-	i, _ := slices.BinarySearchFunc(r.due, at, func(d dueAt, at vtime.Instant) int {
-		if d.at <= at {
-			return -1
-		}
-		return 1
-	})
 	if len(r.due) < 4*r.cfg.GroupsMax {
-		r.due = slices.Insert(r.due, i, dueAt{at, b})
+		b.looks++
+		r.looked++
+		heap.Push(&r.due, dueAt{at, r.looked, b})
 	}
+}
+
+// finish lets go of what is not needed any more once nothing can change an incident. What a second round would need stays.
+func (r *Recorder) finish(b *building) {
+	if b.stage != over || !b.settled() || b.finished || b.inc.Kind != Rebalance { // the others are small
+		return
+	}
+	if len(b.parts) > keptMembers {
+		for _, d := range b.departures {
+			if d.b == b {
+				d.id, d.cause = d.of()
+				d.b = nil
+			}
+		}
+	}
+	if b.of.last == b && (b.inc.Cooperative && b.withheld > 0 || b.inc.Trigger.Kind == StaticReturn) {
+		b.compared = nil
+		return
+	}
+	if b.of.last == b {
+		b.of.last = nil
+	}
+	if slices.ContainsFunc(b.departures, func(d *departure) bool { return d.b == b }) {
+		b.final = b.snapshot(r.cfg)
+	}
+	b.compared, b.before, b.after, b.parts, b.byID, b.awaited, b.arrivals = nil, nil, nil, nil, nil, nil, nil
+	b.atStart, b.atJoin, b.atEnd = seen{}, seen{}, seen{}
+	b.finished = true
 }
 
 // emit hands out b as it stands.
@@ -290,7 +362,14 @@ func (r *Recorder) emit(b *building, stage Stage) {
 	b.inc.Rev++
 	b.inc.Stage = stage
 	Classify(&b.inc)
-	inc := b.snapshot(r.cfg)
+	var inc Incident
+	if b.finished { // only the verdict can still change
+		inc = b.final
+		inc.Rev, inc.Stage, inc.Verdict, inc.Trigger = b.inc.Rev, b.inc.Stage, b.inc.Verdict, b.inc.Trigger
+		inc.Evidence, inc.Related, inc.Chain = slices.Clone(b.inc.Evidence), slices.Clone(b.inc.Related), append([]Trigger(nil), b.inc.Chain...)
+	} else {
+		inc = b.snapshot(r.cfg)
+	}
 	Advise(&inc)
 	r.out = append(r.out, inc)
 }
@@ -319,7 +398,7 @@ func (r *Recorder) target(g *tracked) *building {
 
 // newBuilding is an incident that begins now, with everybody who is in the group.
 func (r *Recorder) newBuilding(g *tracked, kind Kind) *building {
-	b := &building{before: g.record, hasBefore: g.hasRecord, began: r.now, started: r.now}
+	b := &building{of: g, before: g.record, hasBefore: g.hasRecord, began: r.now, started: r.now}
 	b.inc = Incident{Schema: Schema, Kind: kind, Group: g.name, Source: r.cfg.Source, Began: Time(r.now),
 		GenerationBefore: -1, GenerationAfter: -1, MembersBefore: -1, MembersAfter: -1}
 	if kind == Rebalance {

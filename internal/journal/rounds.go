@@ -30,10 +30,23 @@ func (r *Recorder) arrived(g *tracked, n coord.MemberArrived) {
 	g.byID[now.ID] = now
 	p := b.byID[now.ID]
 	switch {
-	case p == nil:
-		p = b.add(now, Joined)
-	default:
+	case p != nil:
 		p.member = now
+	case now.Instance != "" && b.seat(now.Instance) != nil: // a static member that was removed is back before the rebalance is over: it is the same seat
+		p = b.seat(now.Instance)
+		delete(b.byID, p.ID)
+		if p.was == "" {
+			p.was = p.ID
+		}
+		p.member, p.left, p.gone = now, p.gone, 0
+		if p.change == Passed {
+			p.change = Joined
+		} else {
+			p.change = Replaced
+		}
+		b.byID[now.ID] = p
+	default:
+		p = b.add(now, Joined)
 	}
 	p.arrived, p.reason = r.now, n.Reason
 	if p.change == Gone {
@@ -98,7 +111,7 @@ func (r *Recorder) newcomer(g *tracked, b *building, p *part) {
 		d.settled = true
 		return
 	}
-	cause := d.b.inc.Cause
+	id, cause := d.of()
 	if d.kind == SessionExpired && !d.alive {
 		cause = RollingRestart // a process that died and was started again; one that was only cut off would have used its old id
 	} else if cause == GracefulClose || cause == Unknown {
@@ -107,10 +120,12 @@ func (r *Recorder) newcomer(g *tracked, b *building, p *part) {
 	f := newFact(FactReturns, basis, p.ID, fmt.Sprintf("the same %s had gone %s before", how, away)).ms(away)
 	f.Cause = cause
 	b.fact(f)
-	b.inc.Related = append(b.inc.Related, d.b.inc.ID)
+	b.inc.Related = append(b.inc.Related, id)
+	if d.settled = true; d.b == nil {
+		return // too late to add it to the other incident
+	}
 	d.b.drop(FactStayedAway, d.who.ID)
 	d.b.inc.AddFact(newFact(FactCameBack, basis, d.who.ID, fmt.Sprintf("it came back %s later as %s, with the same %s", away, p.ID, how)).ms(away))
-	d.settled = true
 	r.sequel(d.b)
 }
 
@@ -119,6 +134,7 @@ func (r *Recorder) sequel(b *building) {
 	r.awaiting(b)
 	if b.stage == over {
 		r.emit(b, Amended)
+		r.finish(b)
 	}
 }
 
@@ -296,6 +312,9 @@ func (r *Recorder) started(g *tracked, n coord.RebalanceStarted, ev seen) {
 	case b != nil:
 		r.lose(g)
 	}
+	if n.From == "Empty" {
+		r.fromEmpty(g, b)
+	}
 	draft := g.draft
 	if draft == nil {
 		draft = r.newBuilding(g, Rebalance)
@@ -310,7 +329,7 @@ func (r *Recorder) started(g *tracked, n coord.RebalanceStarted, ev seen) {
 		if n.From == "Empty" {
 			g.complete, b.inc.MembersBefore, b.before, b.hasBefore = true, 0, nil, true
 		}
-		g.nameIncident(b, n.Generation)
+		r.name(b, n.Generation)
 	}
 	b.atStart = ev
 	if b == draft {
@@ -329,6 +348,41 @@ func (r *Recorder) started(g *tracked, n coord.RebalanceStarted, ev seen) {
 	g.open = b
 	r.awaiting(b)
 	r.emit(b, Opened)
+}
+
+// fromEmpty sees to it that a group that was Empty has nobody but who came at this moment. Others are left from a time that ended unseen: a coordinator that
+// went away while the first members gathered has nothing to say of them when it comes back. stale is what was still under way then, nil for nothing.
+func (r *Recorder) fromEmpty(g *tracked, stale *building) {
+	from := g.draft
+	if from == nil {
+		from = stale
+	}
+	g.members = nil
+	clear(g.byID)
+	draft := r.newBuilding(g, Rebalance)
+	if from != nil {
+		for _, p := range from.parts {
+			if p.arrived == r.now && p.gone == 0 {
+				g.members = append(g.members, p.member)
+				g.byID[p.ID] = p.member
+				q := draft.add(p.member, Joined)
+				q.arrived, q.reason = p.arrived, p.reason
+				draft.arrivals = append(draft.arrivals, r.now)
+			}
+		}
+		draft.inc.ProtocolType, draft.inc.Related = from.inc.ProtocolType, from.inc.Related
+		for _, t := range from.inc.Chain {
+			if t.At.Instant() == r.now && t.Member != nil && draft.byID[t.Member.ID] != nil {
+				draft.trigger(t)
+			}
+		}
+		for _, f := range from.inc.Evidence {
+			if draft.byID[f.Member] != nil {
+				draft.fact(f)
+			}
+		}
+	}
+	g.draft = draft
 }
 
 // followUp is the incident of which a rebalance that starts now is the second round, nil if it is one of its own. It takes what the draft knows.
@@ -361,6 +415,7 @@ func (r *Recorder) followUp(g *tracked, draft *building, kind TriggerKind, n coo
 		}
 	}
 	b.inc.StateAfter, b.inc.GenerationAfter, b.inc.MembersAfter = "", -1, -1
+	b.after, b.hasAfter = nil, false
 	return b
 }
 
@@ -560,4 +615,5 @@ func (r *Recorder) close(g *tracked, b *building, at vtime.Instant) {
 		r.look(b, b.inc.AwaitedUntil.Instant())
 	}
 	r.emit(b, Closed)
+	r.finish(b)
 }

@@ -622,7 +622,8 @@ func (w *world) act(words []string) {
 		w.ask(func(id coord.ReplyID) coord.Event {
 			return &group.LeaveRequest{Reply: id, Version: 5, Group: "orders", Client: "admin", Host: "/10.0.0.99", Members: []group.Leaver{{Member: a.id, Instance: a.instance, Reason: reason}}}
 		}, func(any) {})
-	case "restart":
+	case "restart": // the shard is dropped, and read anew
+		w.keep(w.rec.Lost(w.now, func(string) bool { return true }))
 		w.configure(words)
 		for _, x := range w.sorted() { // their requests are lost with the coordinator, and they ask again
 			if x.joining {
