@@ -50,7 +50,7 @@ func TestKafkasToolSaysTheSame(t *testing.T) {
 		"what that did to both":                        "simple          u               0          4               5               1 ",
 		"list with both":                               "preparing                 Classic              PreparingRebalance",
 		"describe preparing []":                        "is rebalancing",
-		"delete a live group":                          "NonEmptyGroup",
+		"delete a live group":                          "GroupNotEmptyException",
 		"list in the end":                              "wide                      Stable",
 		"remove one that is there and one that is not": "i-2: removed",
 		"barnabas groups: list":                        "live             Stable               classic  consumer        2   10            1            1",
