@@ -154,7 +154,7 @@ func startJava(tb testing.TB, heap string) *javaProcess {
 	return &javaProcess{in, bufio.NewScanner(out)}
 }
 
-// time measures one of Kafka's assignors.
+// time measures one of Kafka's assignors, as measure does.
 func (j *javaProcess) time(tb testing.TB, assignor string, in instance, budget time.Duration) timing {
 	tb.Helper()
 	var question bytes.Buffer

@@ -1,5 +1,7 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -46,7 +48,7 @@ import org.apache.kafka.coordinator.group.modern.MemberSubscriptionAndAssignment
  *   time NAME MILLISECONDS
  *
  * and answers each "assign" with one line, ID=A:0,B:3 ID=..., or "failed" and the exception; each "time" with the fastest and the median
- * run in nanoseconds. Both end the case.
+ * run in nanoseconds of the thread's CPU time. Both end the case.
  */
 public class Assignors {
     private final Map<String, Node> nodes = new TreeMap<>();
@@ -152,17 +154,32 @@ public class Assignors {
         }
     }
 
+    /** Repeats until the thread has had so much of a CPU, or ten times as long has passed, in batches of 50 microseconds and more. */
     private String time(String name, long milliseconds) {
         Supplier<Object> call = run(name);
+        long n = 1;
+        for (long took = batch(call, n); took < 50_000 && n < 1 << 12; took = batch(call, n)) {
+            n *= 2;
+        }
         List<Long> took = new ArrayList<>();
         long start = System.nanoTime();
-        while (took.size() < 5 || System.nanoTime() - start < milliseconds * 1_000_000) {
-            long at = System.nanoTime();
-            call.get();
-            took.add(System.nanoTime() - at);
+        long used = 0;
+        while (took.size() < 5 || used < milliseconds * 1_000_000 && System.nanoTime() - start < milliseconds * 10_000_000) {
+            long t = batch(call, n);
+            used += t;
+            took.add(t / n);
         }
         Collections.sort(took);
         return took.get(0) + " " + took.get(took.size() / 2);
+    }
+
+    private static long batch(Supplier<Object> call, long n) {
+        ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+        long at = threads.getCurrentThreadCpuTime();
+        for (long i = 0; i < n; i++) {
+            call.get();
+        }
+        return threads.getCurrentThreadCpuTime() - at;
     }
 
     private Supplier<Object> run(String name) {
