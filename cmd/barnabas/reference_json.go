@@ -34,6 +34,7 @@ var jsonOutputs = map[string][]any{
 	"barnabas offsets":               {[]offsetRow{}},
 	"barnabas produce":               {produceResult{}},
 	"barnabas records delete":        {[]deletedRow{}},
+	"barnabas simulate":              {simReport{}, []scenarioInfo{}},
 	"barnabas topics add-partitions": {[]topicResult{}},
 	"barnabas topics alter":          {[]topicResult{}},
 	"barnabas topics configs":        {[]configResource{}},

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/sim"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
+)
+
+// simReport is what `simulate -o json` prints.
+type simReport struct {
+	Format   int          `json:"format"`
+	Scenario string       `json:"scenario"`
+	About    string       `json:"about"`
+	Seed     uint64       `json:"seed"`  // the first
+	Seeds    int          `json:"seeds"` // how many were asked for
+	Whole    bool         `json:"whole"` // false: interrupted, so there is less than was asked for
+	Variants []simVariant `json:"variants"`
+}
+
+// simVariant is one column.
+type simVariant struct {
+	Name    string                   `json:"name"`
+	Runs    int                      `json:"runs"`
+	Metrics map[string]sim.Statistic `json:"metrics"`
+	// First is the run of the first seed in full.
+	First *sim.Result `json:"first"`
+	sc    *sim.Scenario
+	done  []bool
+	value [][]float64 // by metric, by seed
+}
+
+// simJob is one run.
+type simJob struct {
+	variant, seed int
+}
+
+// runScenario runs all variants and seeds, as many at a time as there are processors, and prints what was found. Interrupted, it prints what
+// is done.
+func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlags) error {
+	report := simReport{Format: 1, Scenario: sc.Name, About: oneLine(sc.About), Seed: uint64(sc.Seed), Seeds: f.seeds, Whole: true}
+	list := []sim.Variant{{Name: "as it is"}}
+	if f.compare {
+		list = sc.Variants()
+	}
+	metrics := sim.Metrics()
+	for _, v := range list {
+		with, err := sc.With(v.Set...)
+		if err != nil {
+			return wrap(err, "variant %s", v.Name)
+		}
+		col := simVariant{Name: v.Name, sc: with, done: make([]bool, f.seeds), value: make([][]float64, len(metrics))}
+		for m := range metrics {
+			col.value[m] = make([]float64, f.seeds)
+		}
+		report.Variants = append(report.Variants, col)
+	}
+	var notes []simNote
+	single := len(list) == 1 && f.seeds == 1
+	jobs := make(chan simJob)
+	var simulated atomic.Int64
+	var finished atomic.Int64
+	var mu sync.Mutex
+	var firstErr error
+	var group sync.WaitGroup
+	stop, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for range min(runtime.GOMAXPROCS(0), len(list)*f.seeds) {
+		group.Go(func() {
+			for j := range jobs {
+				v := &report.Variants[j.variant]
+				seed := report.Seed + uint64(j.seed)
+				last := time.Duration(0)
+				opt := sim.Options{Seed: seed, Record: f.html != "" && j.seed == 0, Progress: func(at time.Duration) bool {
+					simulated.Add(int64(max(0, at) - last))
+					last = max(0, at)
+					return stop.Err() == nil
+				}}
+				if single {
+					opt.Notes = func(at time.Duration, abs vtime.Instant, n coord.Note) {
+						if at >= 0 && len(notes) < notesKept {
+							notes = append(notes, simNote{at, abs, n})
+						}
+					}
+				}
+				r, err := sim.Run(v.sc, opt)
+				finished.Add(1)
+				mu.Lock()
+				if err != nil && firstErr == nil {
+					firstErr = fmt.Errorf("seed %d, %s: the run broke a rule: %w", seed, v.Name, err)
+					cancel()
+				}
+				if r.Whole && err == nil {
+					v.done[j.seed] = true
+					for m := range metrics {
+						v.value[m][j.seed] = metrics[m].Of(r)
+					}
+				}
+				if j.seed == 0 && (r.Whole || single) {
+					v.First = r
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	total := int64(len(list) * f.seeds)
+	quiet := a.showProgress(stop, func() string {
+		d := time.Duration(simulated.Load()).Round(time.Second)
+		return fmt.Sprintf("%d of %d runs done, %v simulated of %v", finished.Load(), total, d, time.Duration(total)*time.Duration(sc.Duration))
+	})
+feed:
+	for seed := range f.seeds {
+		for v := range list {
+			select {
+			case jobs <- simJob{v, seed}:
+			case <-stop.Done():
+				break feed
+			}
+		}
+	}
+	close(jobs)
+	group.Wait()
+	quiet()
+	if firstErr != nil {
+		return firstErr
+	}
+	for i := range report.Variants {
+		v := &report.Variants[i]
+		v.Metrics = map[string]sim.Statistic{}
+		for m := range metrics {
+			var got []float64
+			for s, ok := range v.done {
+				if ok {
+					got = append(got, v.value[m][s])
+				}
+			}
+			v.Runs = len(got)
+			v.Metrics[metrics[m].Key] = sim.Statistics(got)
+		}
+		report.Whole = report.Whole && v.Runs == f.seeds
+	}
+	if f.html != "" {
+		if err := writeSimHTML(f.html, &report); err != nil {
+			return err
+		}
+	}
+	if err := a.emit(report, func(w io.Writer) { a.drawSimulation(w, &report, notes, f) }); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// showProgress writes a line about a long run to a terminal, again and again, until the function it returns is called.
+func (a *app) showProgress(ctx context.Context, line func() string) (stop func()) {
+	if !a.errTTY {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() {
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		shown := false
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprintf(a.err, "\r\x1b[K%s", line())
+				shown = true
+			case <-ctx.Done():
+				if shown {
+					fmt.Fprint(a.err, "\r\x1b[K")
+				}
+				return
+			}
+		}
+	})
+	return func() { cancel(); group.Wait() }
+}
+
+func (a *app) drawSimulation(w io.Writer, r *simReport, notes []simNote, f *simulateFlags) {
+	a.title(w, "%s", r.Scenario)
+	for _, line := range wrapText(r.About, 110) {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintln(w)
+	if !r.Whole {
+		fmt.Fprintf(w, "Interrupted: this is what was done by then.\n\n")
+	}
+	if len(notes) > 0 {
+		a.printTimeline(w, notes, f.timeline)
+		fmt.Fprintln(w)
+	}
+	if f.seeds > 1 {
+		a.drawSpread(w, r)
+		return
+	}
+	titles := []string{""}
+	for _, v := range r.Variants {
+		titles = append(titles, ">"+v.Name)
+	}
+	t := newTable(append(titles, "unit")...)
+	for _, m := range sim.Metrics() {
+		cells := []any{m.Title}
+		for _, v := range r.Variants {
+			switch {
+			case v.First == nil:
+				cells = append(cells, nil)
+			default:
+				cells = append(cells, figure(m.Of(v.First)))
+			}
+		}
+		unit := m.Unit
+		if unit == "" {
+			unit = " "
+		}
+		t.row(append(cells, unit)...)
+	}
+	t.draw(w, a.paint)
+	fmt.Fprintln(w)
+	for _, v := range r.Variants {
+		if v.First != nil {
+			fmt.Fprintf(w, "seed %d, %v simulated, trace %s", v.First.Seed, v.First.Time, v.First.Hash)
+			if len(r.Variants) > 1 {
+				fmt.Fprintf(w, "  (%s)", v.Name)
+			}
+			fmt.Fprintln(w)
+		}
+	}
+}
+
+// drawSpread prints each metric over all seeds.
+func (a *app) drawSpread(w io.Writer, r *simReport) {
+	for _, v := range r.Variants {
+		if len(r.Variants) > 1 {
+			a.title(w, "%s", v.Name)
+		}
+		if v.Runs == 0 {
+			fmt.Fprintf(w, "no run was finished\n\n")
+			continue
+		}
+		t := newTable("", ">mean", ">p50", ">p99", ">min", ">max", ">deviation", "unit")
+		for _, m := range sim.Metrics() {
+			s := v.Metrics[m.Key]
+			unit := m.Unit
+			if unit == "" {
+				unit = " "
+			}
+			t.row(m.Title, figure(s.Mean), figure(s.P50), figure(s.P99), figure(s.Min), figure(s.Max), figure(s.Deviation), unit)
+		}
+		t.draw(w, a.paint)
+		fmt.Fprintf(w, "%d runs, seeds %d to %d\n\n", v.Runs, r.Seed, r.Seed+uint64(r.Seeds)-1)
+	}
+}
+
+func writeSimHTML(file string, r *simReport) error {
+	page := sim.Page{Name: r.Scenario, About: r.About}
+	for _, v := range r.Variants {
+		if v.First != nil {
+			page.Runs = append(page.Runs, sim.PageRun{Name: v.Name, Result: v.First})
+		}
+	}
+	text, err := sim.HTML(page)
+	if err != nil {
+		return wrap(err, "drawing the report")
+	}
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return wrap(err, "writing the report")
+	}
+	return nil
+}

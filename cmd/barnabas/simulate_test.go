@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/barnabas-mq/barnabas/scenarios"
+)
+
+func TestSimulateWithoutAScenarioListsThem(t *testing.T) {
+	out := ok(t, "localhost:1", "", "simulate")
+	for _, name := range scenarios.Names() {
+		if !strings.Contains(out, name+"\n  ") {
+			t.Errorf("%s is not in the list, or says nothing:\n%s", name, out)
+		}
+	}
+}
+
+func TestSimulateTellsTheTimelineAndTheCost(t *testing.T) {
+	out := ok(t, "localhost:1", "", "simulate", "consumer-restart")
+	for _, want := range []string{"is out: left, giving the reason", "Stable -> PreparingRebalance", "hands in the assignment", "paused, all partitions", "p-s", "trace "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if again := ok(t, "localhost:1", "", "simulate", "consumer-restart"); again != out {
+		t.Error("the same command told another story")
+	}
+}
+
+func TestSimulateComparesInJSON(t *testing.T) {
+	out := ok(t, "localhost:1", "", "simulate", "consumer-restart", "--compare", "--seeds", "3", "--set", "topics.partitions=6", "-o", "json")
+	var r simReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Variants) != 5 || !r.Whole || r.Seeds != 3 {
+		t.Fatalf("%+v", r)
+	}
+	for _, v := range r.Variants {
+		want := 2.0
+		switch v.Name {
+		case "cooperative":
+			want = 3
+		case "static+cooperative":
+			want = 0
+		}
+		if got := v.Metrics["rebalances"].Mean; v.Runs != 3 || got != want {
+			t.Errorf("%s: %d runs, %v rebalances, want %v", v.Name, v.Runs, got, want)
+		}
+	}
+}
+
+func TestSimulateRefusesWithFileLineAndField(t *testing.T) {
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "s.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	for name, c := range map[string]struct{ text, say string }{
+		"an unknown field":      {"name: x\nmembers:\n  - count: 3\n    sesion.timeout.ms: 10\n", "s.yaml:4: members[1].sesion.timeout.ms: there is no such field; did you mean session.timeout.ms?"},
+		"ten million members":   {"members:\n  - count: 10000000\n", "s.yaml:2: members[1].count: 10000000 is too large; the most is 20000"},
+		"a heartbeat of zero":   {"members:\n  - heartbeat.interval.ms: 0\n", "s.yaml:2: members[1].heartbeat.interval.ms: 0 is too small; the least is 10"},
+		"nobody of that name":   {"events:\n  - do: crash\n    member: z9\n", "s.yaml:3: events[1].member: there is no consumer, process or fleet called z9"},
+		"not YAML":              {"name: [\n", "not YAML"},
+		"more than it can take": {"duration: 744h\nmembers:\n  - count: 20000\n    heartbeat.interval.ms: 10\n", "s.yaml:1: duration: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused(t, exitUsage, "localhost:1", "", []string{"simulate", write(c.text)}, c.say)
+		})
+	}
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "no-such-thing"}, `there is no scenario "no-such-thing"`, "consumer-restart")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--set", "max.pol.records=1"}, "max.pol.records: there is no such setting; did you mean max.poll.records?")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--seeds", "0"}, "--seeds 0")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--event", "at=1s do=explode member=c1"}, "it takes start, close")
+}
+
+func TestSimulateInterruptedPrintsWhatIsDone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := invokeCtx(t, ctx, "localhost:1", strings.NewReader(""), nil, "simulate", "rolling-deploy", "--compare")
+	if r.code != exitInterrupted || !strings.Contains(r.out, "Interrupted: this is what was done by then.") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestSimulateWritesAReport(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.html")
+	ok(t, "localhost:1", "", "simulate", "consumer-restart", "--compare", "--html", file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<h2>cooperative</h2>", "orders-11: paused", "<polyline class=\"total\""} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is missing in the report", want)
+		}
+	}
+	for _, elsewhere := range []string{"<script", "src=", "@import", "url(h"} {
+		if strings.Contains(string(text), elsewhere) {
+			t.Errorf("the report holds %q: it must need nothing from elsewhere", elsewhere)
+		}
+	}
+}
+
+func TestSimulateALiveGroup(t *testing.T) {
+	addr := newCluster(t, kfake.SeedTopics(4, "orders"))
+	refused(t, exitFailed, addr, "", []string{"simulate", "--from-group", "nobody", "--window", "1ms"}, "nobody")
+	producer, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DefaultProduceTopic("orders"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	produce := func() {
+		for range 40 {
+			if err := producer.ProduceSync(t.Context(), &kgo.Record{Value: []byte("x")}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	produce()
+	for _, id := range []string{"", "", "i-1"} {
+		opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.ConsumerGroup("app"), kgo.ConsumeTopics("orders"), kgo.Balancers(kgo.CooperativeStickyBalancer())}
+		if id != "" {
+			opts = append(opts, kgo.InstanceID(id))
+		}
+		c, err := kgo.NewClient(opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := c.PollFetches(ctx).Err0(); err != nil && id == "" {
+			t.Logf("poll: %v", err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "app.yaml")
+	var out string
+	for range 100 { // until its last member is in
+		out = ok(t, addr, "", "simulate", "--from-group", "app", "--window", "100ms", "--save", file, "--event", "at=20s do=restart member=all down=5s", "-o", "json")
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "count: 2") && strings.Contains(string(text), "static: true") {
+			break
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"partitions: 4", "count: 2", "count: 1", "static: true", "static: false", "partition.assignment.strategy: cooperative-sticky"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if r := decode[simReport](t, out); r.Scenario != "app" || r.Variants[0].Metrics["rebalances"].Mean < 1 {
+		t.Errorf("a restart of everybody without a rebalance: %+v", r)
+	}
+	ok(t, "localhost:1", "", "simulate", file, "--set", "static=true")
+}
