@@ -173,7 +173,7 @@ var tutorialCases = []struct {
 
 func TestTutorialCases(t *testing.T) {
 	for _, row := range tutorialCases {
-		for _, a := range Assignors() {
+		for _, a := range append(Assignors(), Sticky{JavaCompatible: true}, CooperativeSticky{JavaCompatible: true}) {
 			want, ok := row.want[a.Name()]
 			if !ok {
 				continue

@@ -78,7 +78,7 @@ type Assignor interface {
 	Subscribe(topics []string, owned []TopicPartitions, generation int32, rack string) Subscription
 	// Assign answers one Assignment per member, at the member's index in members. The order of members and topics does not matter.
 	// A member id that appears again is treated as gone: the first one counts, the others get nothing. The result may share memory
-	// with topics (names), never with members.
+	// with members and topics (names, and lists of partitions that stay): change neither.
 	//
 	// Fails with ErrTooLarge only.
 	Assign(members []Member, topics []Topic) ([]Assignment, error)

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding"
+	"encoding/json"
 	"fmt"
 	"io"
 	"reflect"
 	"strings"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/observe/clientlog"
 )
 
 // jsonOutputs is what each command prints with -o json, as zero values of the types it encodes. The reference shows their fields.
@@ -20,6 +23,7 @@ var jsonOutputs = map[string][]any{
 	"barnabas cluster describe":      {clusterInfo{}},
 	"barnabas config alter":          {[]configResult{}},
 	"barnabas config describe":       {[]configResource{}},
+	"barnabas explain":               {explanation{}, clientlog.Report{}},
 	"barnabas groups delete":         {[]groupResult{}},
 	"barnabas groups delete-offsets": {[]deletedOffset{}},
 	"barnabas groups describe":       {[]groupDescription{}},
@@ -50,6 +54,10 @@ func writeShape(w io.Writer, t reflect.Type, indent string) {
 	switch {
 	case t == reflect.TypeFor[kafka.TopicID]():
 		fmt.Fprint(w, "string")
+	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+		fmt.Fprint(w, "string")
+	case t.Implements(reflect.TypeFor[json.Marshaler]()):
+		fmt.Fprint(w, "number")
 	case t == reflect.TypeFor[[]byte]():
 		fmt.Fprint(w, "base64")
 	case t.Kind() == reflect.Pointer:

@@ -95,6 +95,7 @@ func TestCompactionBoundsTheLoadOfGroups(t *testing.T) {
 			t.Fatal("nothing says how many records were loaded")
 		}
 		// What is left is one record for each group, and the newest segment, which is never compacted.
+		t.Log(m[1], time.Since(began))
 		if n, _ := strconv.Atoi(m[1]); n < commits*len(groups)/2 {
 			return
 		} else if time.Since(began) > 30*time.Second {

@@ -289,9 +289,8 @@ func (r *Recorder) name(b *building, generation int32) {
 	if b.inc.Kind != Rebalance {
 		id += "-" + string(b.inc.Kind)
 	}
-	if ms := b.began.Millis(); ms != r.namedAt {
-		r.namedAt = ms
-		clear(r.named)
+	if len(r.named) >= namedMax {
+		clear(r.named) // ids have the millisecond in them: only what is given within one can be the same
 	}
 	if r.named[b.inc.Group+" "+id]++; r.named[b.inc.Group+" "+id] > 1 {
 		id += fmt.Sprintf("-%d", r.named[b.inc.Group+" "+id])

@@ -53,11 +53,12 @@ const (
 	chainMax      = 64  // entries of a chain
 	joinsInChain  = 16  // of those, newcomers
 	factsMax      = 128 // per incident
+	namedMax      = 16_384
 	keptMembers   = 100 // members of an incident that may be amended after its verdict is final
 )
 
-// Recorder turns notes into incidents. One serves any number of groups; it is not safe for concurrent use. Notes of one group come in
-// order, and time does not go back.
+// Recorder turns notes into incidents. One serves any number of groups; it is not safe for concurrent use. The notes of one group come in
+// order, and its time does not go back; a moment that lies before the last is taken as the last.
 type Recorder struct {
 	cfg    Config
 	groups map[string]*tracked
@@ -130,6 +131,7 @@ type tracked struct {
 	firstStart vtime.Instant // when the last first start ended
 	lastNew    vtime.Instant // when the last newcomer came
 	forgotten  bool
+	heard      vtime.Instant // the time of the last note
 }
 
 // member is a member as the group has it now.
@@ -171,9 +173,9 @@ func (r *Recorder) Note(at vtime.Instant, n coord.Note) []Incident {
 
 // NoteWith is Note with what was gathered for it, see Wants.
 func (r *Recorder) NoteWith(at vtime.Instant, n coord.Note, e Evidence) []Incident {
-	r.now = max(r.now, at-at%vtime.Instant(time.Microsecond))
-	r.out = nil
 	g := r.group(n.NoteGroup())
+	r.at(g, at)
+	r.out = nil
 	if g.draft != nil && g.draft.at() != r.now {
 		g.draft = nil // its moment has passed, and nothing came of it
 	}
@@ -214,6 +216,12 @@ func (r *Recorder) NoteWith(at vtime.Instant, n coord.Note, e Evidence) []Incide
 	return r.out
 }
 
+// at sets the time of what is done next, in whole microseconds. It is each group's own: the notes of one come in order, those of two need not.
+func (r *Recorder) at(g *tracked, at vtime.Instant) {
+	g.heard = max(g.heard, at-at%vtime.Instant(time.Microsecond))
+	r.now = g.heard
+}
+
 // group finds or makes what is remembered of a group.
 func (r *Recorder) group(name string) *tracked {
 	if g := r.groups[name]; g != nil {
@@ -250,7 +258,6 @@ func (r *Recorder) Groups() int { return len(r.groups) }
 
 // Lost ends what is under way in the groups that match: their coordinator went away from here, and nothing more will be heard of it.
 func (r *Recorder) Lost(at vtime.Instant, match func(group string) bool) []Incident {
-	r.now = max(r.now, at-at%vtime.Instant(time.Microsecond))
 	r.out = nil
 	for e := r.recent.Front(); e != nil; {
 		g := e.Value.(*tracked)
@@ -258,6 +265,7 @@ func (r *Recorder) Lost(at vtime.Instant, match func(group string) bool) []Incid
 		if !match(g.name) {
 			continue
 		}
+		r.at(g, at)
 		r.lose(g)
 		r.forget(g)
 	}
@@ -305,12 +313,12 @@ func (r *Recorder) Due(now vtime.Instant) (Interest, bool) {
 
 // Amend looks again at the incident that Due named, with what was gathered. It returns the incident if that changed it.
 func (r *Recorder) Amend(now vtime.Instant, e Evidence) []Incident {
-	r.now = max(r.now, now-now%vtime.Instant(time.Microsecond))
 	r.out = nil
 	if len(r.due) == 0 {
 		return nil
 	}
 	b := heap.Pop(&r.due).(dueAt).b
+	r.at(b.of, now)
 	b.looks--
 	r.amend(b, index(e))
 	r.finish(b)

@@ -178,6 +178,9 @@ func TestStoppingTheBrokerAnswersHeldHeartbeats(t *testing.T) {
 	a.introduce("kgo", "1.20")
 	a.alone()
 	a.beat()
+	for waitingGroups(t, b) != "1" {
+		time.Sleep(time.Millisecond)
+	}
 	began := time.Now()
 	stopped := make(chan struct{})
 	go func() { b.Stop(); close(stopped) }()

@@ -1,12 +1,14 @@
 package sim
 
 import (
+	"fmt"
 	"math/bits"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/assign"
 	"github.com/barnabas-mq/barnabas/internal/coord"
 	"github.com/barnabas-mq/barnabas/internal/coord/runtime"
+	"github.com/barnabas-mq/barnabas/internal/sim/check"
 	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
 
@@ -265,6 +267,20 @@ func (w *world) known() []assign.Topic {
 	return out
 }
 
+// healing is how long a group may take to find itself again, at the most.
+const healing = 5 * time.Minute
+
+// why says what keeps the group from being at rest.
+func (w *world) why() string {
+	out := fmt.Sprintf("stable %v, %d of %d partitions unread;", w.stable, w.unread, len(w.parts))
+	for _, m := range w.members {
+		if m.uneasy {
+			out += fmt.Sprintf(" %s: phase %d, rejoin %v, lost %v, answered %v, closing %v, fenced %v, blocked %v, batch %v, generation %d %s;", m.name, m.phase, m.rejoin, m.lost, m.answered, m.closing, m.fenced, m.blocked, m.batch != nil, m.generation, m.fatal)
+		}
+	}
+	return out
+}
+
 // finish ends the run: everything that is open is accounted for.
 func (w *world) finish() {
 	if w.zero == 0 {
@@ -284,6 +300,9 @@ func (w *world) finish() {
 	}
 	w.m.lagTotal = max(w.m.lagTotal, lag)
 	w.m.allRead(w)
+	if w.sc.heals && !w.over && w.pending == 0 {
+		w.check(check.Progress{Bound: healing}.Healed(w.now.Since(w.quiet), w.settled(), w.why()))
+	}
 	if w.m.disturbed {
 		w.m.unsettled += w.now.Since(w.m.disturbedAt)
 		w.m.longest = max(w.m.longest, w.now.Since(w.m.disturbedAt))

@@ -20,6 +20,7 @@ type Scenario struct {
 
 	lines map[string]int // where a field stands in its file, by path
 	file  string
+	heals bool // at its end the group must be at rest
 }
 
 // Topic is a topic and the records in it.

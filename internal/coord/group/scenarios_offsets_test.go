@@ -161,7 +161,7 @@ func TestScenario37NothingCommitted(t *testing.T) {
 		q.Topics[0].Partitions = []offset.CommitPartition{{Partition: 1, Offset: 20, LeaderEpoch: 3, Metadata: "first"}, {Partition: 1, Offset: 7, LeaderEpoch: 4, Metadata: "last wins"}}
 	})
 	want(t, ask(), offset.FetchReply{Topics: []offset.FetchedTopic{{Topic: "t", Partitions: []offset.FetchedPartition{none(0),
-		{Partition: 1, Offset: 7, LeaderEpoch: 4, Metadata: "last wins"}}}}})
+		{Partition: 1, Offset: 7, LeaderEpoch: 4, Metadata: "last wins", Committed: r.now.Millis()}}}}})
 }
 
 func TestScenario39AnEmptyGroupKeepsItsOffsetsForTheRetention(t *testing.T) {

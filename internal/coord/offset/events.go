@@ -103,6 +103,8 @@ type FetchedPartition struct {
 	Offset      int64
 	LeaderEpoch int32
 	Metadata    string
+	// Committed is when, in milliseconds; 0 where nothing is committed. No client is told; it is for those who explain.
+	Committed int64
 }
 
 // DeleteRequest is an OffsetDelete.

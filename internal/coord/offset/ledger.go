@@ -180,7 +180,7 @@ func fetched(partition int32, v *record.OffsetCommitValue) FetchedPartition {
 	if v == nil {
 		return FetchedPartition{Partition: partition, Offset: NoOffset, LeaderEpoch: -1}
 	}
-	return FetchedPartition{Partition: partition, Offset: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata}
+	return FetchedPartition{Partition: partition, Offset: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, Committed: v.CommitTimestamp}
 }
 
 // Delete is the answer to an OffsetDelete the group allows, and its tombstones. Partitions of topics that subscribed says yes to are
