@@ -67,9 +67,8 @@ type Recorder struct {
 	now    vtime.Instant
 	out    []Incident
 
-	looked  uint64 // counts entries of due
-	namedAt int64  // the millisecond of the ids in named, so that no two incidents are called the same
-	named   map[string]int
+	looked uint64 // counts entries of due
+	named  map[string]int
 }
 
 // dueAt is an incident that wants to be looked at again; seq keeps those of one moment in order.
