@@ -1,0 +1,297 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/barnabas-mq/barnabas/internal/journal"
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/observe"
+	"github.com/barnabas-mq/barnabas/internal/observe/history"
+)
+
+// explanation is what explain prints of a group with -o json.
+type explanation struct {
+	Group  string         `json:"group"`
+	Source journal.Source `json:"source"` // journal, offsets or describe
+	Since  string         `json:"since"`
+	// Oldest is when the oldest record of the group that was read was written, "" for none.
+	Oldest    string             `json:"oldest,omitempty"`
+	Incidents []journal.Incident `json:"incidents"`
+	Findings  []journal.Finding  `json:"findings"`
+	Notes     []string           `json:"notes,omitempty"`
+}
+
+// explainGroup tells why a group of a cluster rebalanced.
+func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) error {
+	if group == "" || len(group) > 1<<15-1 {
+		return usage("the name of a group has 1 to 32767 bytes", "see the groups with `barnabas groups list`")
+	}
+	since, err := a.parseSince(f.since)
+	if err != nil {
+		return err
+	}
+	given, err := readClientConfig(f.clientConfig)
+	if err != nil {
+		return err
+	}
+	logs, err := readBrokerLogs(group, f.brokerLogs)
+	if err != nil {
+		return err
+	}
+	r, notes, err := a.readGroup(ctx, group, since)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		// Nothing of the past may be read: only what happens from now on.
+		if !f.watch {
+			return failed("what happened to "+group+" before now cannot be told: "+strings.Join(notes, "; "), "give the principal the right to read "+
+				kafka.OffsetsTopic+", or watch from now on with `barnabas explain "+group+" --watch`")
+		}
+		for _, n := range notes {
+			fmt.Fprintf(a.err, "note: %s\n", printable(n))
+		}
+		return a.watchDescribe(ctx, group, f, given)
+	}
+	defer r.Close()
+	e := explanation{Group: group, Source: r.Source, Since: since.UTC().Format(time.RFC3339), Notes: notes, Incidents: r.Incidents}
+	if !r.Oldest.IsZero() {
+		e.Oldest = r.Oldest.UTC().Format(time.RFC3339)
+	}
+	e.Notes = append(e.Notes, readingNotes(r)...)
+	if logs != nil {
+		if r.Source == journal.FromJournal {
+			e.Notes = append(e.Notes, "--broker-log is of no use here: the journal has the reasons")
+		} else {
+			found := logs.Apply(e.Incidents)
+			e.Notes = append(e.Notes, fmt.Sprintf("the broker's log tells of %d of %d rebalances (%s lines, %s of them about the group)",
+				found, len(e.Incidents), humanCount(int64(logs.Lines)), humanCount(int64(logs.Understood))))
+		}
+	}
+	for i := range e.Incidents {
+		f.give(&e.Incidents[i], given)
+	}
+	e.Findings = journal.Detect(e.Incidents, journal.Window{})
+	if f.id != "" {
+		i := slices.IndexFunc(e.Incidents, func(inc journal.Incident) bool { return inc.ID == f.id })
+		if i < 0 {
+			return failed("no rebalance "+f.id+" of "+group+" since "+e.Since, "see the ids with `barnabas explain "+group+" -o json`, or look further back with --since")
+		}
+		e.Incidents, e.Findings = e.Incidents[i:i+1], nil
+	}
+	if len(e.Incidents) == 0 && !f.watch {
+		if seen, err := a.describeOnce(ctx, group); err == nil && seen == nil {
+			return noGroup(group)
+		}
+	}
+	if e.Incidents == nil {
+		e.Incidents = []journal.Incident{}
+	}
+	if e.Findings == nil {
+		e.Findings = []journal.Finding{}
+	}
+	if !f.watch {
+		return a.emit(e, func(w io.Writer) { a.drawExplanation(w, e, f) })
+	}
+	if a.output == "table" {
+		if err := a.emit(e, func(w io.Writer) { a.drawExplanation(w, e, f) }); err != nil {
+			return err
+		}
+	}
+	return a.watchReading(ctx, r, group, f, given)
+}
+
+// readGroup finds the best source of a group's past: the journal of a Barnabas cluster, else the offsets topic. A nil reading means that neither
+// may be read; the notes say why.
+func (a *app) readGroup(ctx context.Context, group string, since time.Time) (*observe.Reading, []string, error) {
+	dial := func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return a.client(ctx, opts...) }
+	var notes []string
+	r, err := observe.ReadJournal(ctx, dial, group, since)
+	switch {
+	case err == nil:
+		return r, nil, nil
+	case errors.Is(err, observe.ErrNoTopic): // not a Barnabas cluster
+	case errors.Is(err, observe.ErrNotAllowed):
+		notes = append(notes, "the principal may not read "+kafka.RebalancesTopic+", the journal")
+	default:
+		return nil, nil, err
+	}
+	r, err = observe.ReadOffsets(ctx, dial, group, since)
+	switch {
+	case err == nil:
+		return r, notes, nil
+	case errors.Is(err, observe.ErrNoTopic):
+		return nil, nil, noGroup(group)
+	case errors.Is(err, observe.ErrNotAllowed):
+		return nil, append(notes, "the principal may not read "+kafka.OffsetsTopic), nil
+	}
+	return nil, nil, err
+}
+
+func readingNotes(r *observe.Reading) (notes []string) {
+	if r.Source == journal.FromOffsets {
+		notes = append(notes, "rebuilt from "+kafka.OffsetsTopic+": it tells what was before and after each rebalance, not why; the reasons are in the broker's log (--broker-log)")
+	}
+	if r.Newer {
+		notes = append(notes, "the group uses the newer protocol (KIP-848), whose past this release does not rebuild; --watch tells what happens from now on")
+	}
+	if r.Unread > 0 {
+		notes = append(notes, fmt.Sprintf("%s records could not be read: of a newer release, or damaged", humanCount(int64(r.Unread))))
+	}
+	if r.Dropped > 0 {
+		notes = append(notes, fmt.Sprintf("the oldest %s rebalances are left out", humanCount(int64(r.Dropped))))
+	}
+	return notes
+}
+
+// give adds what a person knows of the application to an incident, and lets the advice be computed anew.
+func (f *explainFlags) give(inc *journal.Incident, config map[string]string) {
+	add := func(id journal.FactID, text string, v float64, unit string) {
+		inc.AddFact(journal.Fact{ID: id, Text: text, Basis: journal.Measured, Value: &v, Unit: unit})
+	}
+	if f.recordTime <= 0 && len(config) == 0 {
+		return
+	}
+	if f.recordTime > 0 {
+		add(journal.FactRecordTime, "given: "+journal.Span(f.recordTime)+" per record", float64(f.recordTime.Microseconds())/1000, "ms")
+	}
+	if n, err := parseMillisOrCount(config["max.poll.records"]); err == nil {
+		add(journal.FactBatch, "given: max.poll.records is "+humanCount(n), float64(n), "records")
+	}
+	if n, err := parseMillisOrCount(config["heartbeat.interval.ms"]); err == nil {
+		add(journal.FactHeartbeat, "given: heartbeat.interval.ms is "+humanCount(n), float64(n), "ms")
+	}
+	journal.Advise(inc)
+}
+
+// parseSince reads a length of time before now, 7d included, or a moment.
+func (a *app) parseSince(s string) (time.Time, error) {
+	bad := usage(fmt.Sprintf("--since %q is neither a length of time nor a moment", s), "such as 90m, 24h, 7d, 2026-01-31 or 2026-01-31T12:00:00Z")
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := parseMillisOrCount(days)
+		if err != nil || n > 3650 {
+			return time.Time{}, bad
+		}
+		return a.now().Add(-time.Duration(n) * 24 * time.Hour), nil
+	}
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		return a.now().Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, bad
+}
+
+func readBrokerLogs(group string, files []string) (*history.BrokerLog, error) {
+	var l *history.BrokerLog
+	for _, file := range files {
+		in, err := os.Open(file)
+		if err != nil {
+			return nil, wrap(err, "reading --broker-log")
+		}
+		if l == nil {
+			l, err = history.ReadBrokerLog(group, in)
+		} else {
+			err = l.Read(in)
+		}
+		in.Close()
+		if err != nil {
+			return nil, wrap(err, "reading %s", file)
+		}
+	}
+	return l, nil
+}
+
+// drawExplanation prints a table of what happened, what the history shows, and the story that matters.
+func (a *app) drawExplanation(w io.Writer, e explanation, f explainFlags) {
+	for _, n := range e.Notes {
+		fmt.Fprintf(w, "note: %s\n", printable(n))
+	}
+	if len(e.Notes) > 0 {
+		fmt.Fprintln(w)
+	}
+	if len(e.Incidents) == 0 {
+		fmt.Fprintf(w, "No rebalance of %s since %s is on record.\n", printable(e.Group), e.Since)
+		return
+	}
+	if len(e.Incidents) > 1 {
+		const most = 30
+		shown := e.Incidents
+		if len(shown) > most && !f.all {
+			fmt.Fprintf(w, "The last %d of %s; --all shows all.\n", most, humanCount(int64(len(shown))))
+			shown = shown[len(shown)-most:]
+		}
+		t := newTable("ID", ">TOOK", "CAUSE", "WHAT", "WHO", "MEMBERS", ">MOVED", "CONFIDENCE")
+		for _, inc := range shown {
+			t.row(incidentRow(inc)...)
+		}
+		t.draw(w, a.paint)
+		fmt.Fprintln(w)
+	}
+	for _, fd := range e.Findings {
+		a.title(w, "%s (%s)", fd.Title, fd.Detector)
+		fmt.Fprintf(w, "  %s\n", printable(fd.Text))
+		for _, ad := range fd.Advice {
+			fmt.Fprintf(w, "  do: %s\n", printable(ad.Text))
+			if ad.Arithmetic != "" {
+				fmt.Fprintf(w, "      %s\n", printable(ad.Arithmetic))
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	stories := e.Incidents[len(e.Incidents)-1:]
+	if f.all {
+		stories = e.Incidents
+	}
+	for i := range stories {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		a.tell(w, &stories[i])
+	}
+	if len(stories) < len(e.Incidents) {
+		fmt.Fprintln(w, "\n--all tells the others, too; --id ID tells one.")
+	}
+}
+
+func incidentRow(inc journal.Incident) []any {
+	var took, moved any
+	who, members := "", ""
+	if inc.Took != nil {
+		took = inc.Took.String()
+	}
+	if m := inc.Moves; m != nil {
+		moved = fmt.Sprintf("%d of %d", m.Moved, m.Before)
+	}
+	if m := inc.Trigger.Member; m != nil {
+		who = m.Name()
+	}
+	if inc.MembersBefore >= 0 && inc.MembersAfter >= 0 {
+		members = fmt.Sprintf("%d -> %d", inc.MembersBefore, inc.MembersAfter)
+	}
+	return []any{inc.ID, took, string(inc.Cause), cmp.Or(inc.Title, inc.Cause.Title()), who, members, moved, string(inc.Confidence)}
+}
+
+// tell prints one story; every line of it is made printable.
+func (a *app) tell(w io.Writer, inc *journal.Incident) {
+	for i, line := range strings.Split(strings.TrimRight(journal.Story(inc), "\n"), "\n") {
+		if i == 1 {
+			a.title(w, "%s", line)
+			continue
+		}
+		fmt.Fprintln(w, printable(line))
+	}
+}
