@@ -29,6 +29,8 @@ type cell struct {
 	group      string
 	partitions int
 	session    time.Duration
+	heartbeat  time.Duration
+	metadata   time.Duration // metadata.max.age.ms
 
 	admin   *kadm.Client
 	writer  *groups.Writer
@@ -44,7 +46,7 @@ type cell struct {
 func newCell(t *testing.T, broker *rig.Broker, client groups.Client, scenario groups.Scenario) *cell {
 	t.Helper()
 	name := strings.NewReplacer(" ", "-", ",", "", "/", "-").Replace(client.Title() + "." + string(scenario))
-	c := &cell{T: t, client: client, scenario: scenario, broker: broker, topic: "topic." + name, group: "group." + name, partitions: 6, session: groups.Session,
+	c := &cell{T: t, client: client, scenario: scenario, broker: broker, topic: "topic." + name, group: "group." + name, partitions: 6, session: groups.Session, heartbeat: groups.Heartbeat, metadata: groups.Metadata,
 		trail: groups.NewTrail(), members: map[string]*groups.Member{}}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr), kgo.ClientID("harness"))
 	if err != nil {
@@ -88,8 +90,8 @@ func (c *cell) member(name, instance string) *groups.Member {
 		c.Fatal(err)
 	}
 	m, err := groups.StartMember(name, argv, groups.Config{Client: c.client.Name, Topic: c.topic, Group: c.group, ClientID: name, Instance: instance, Assignor: c.client.Assignor,
-		SessionMs: int(c.session.Milliseconds()), HeartbeatMs: int(groups.Heartbeat.Milliseconds()), PollMaxMs: int(max(groups.PollMax, c.session+time.Second).Milliseconds()),
-		MetadataMs: int(groups.Metadata.Milliseconds())}, tap, c.trail)
+		SessionMs: int(c.session.Milliseconds()), HeartbeatMs: int(c.heartbeat.Milliseconds()), PollMaxMs: int(max(groups.PollMax, c.session+time.Second).Milliseconds()),
+		MetadataMs: int(c.metadata.Milliseconds())}, tap, c.trail)
 	if err != nil {
 		c.Fatal(err)
 	}
