@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,4 +202,52 @@ func holds(t *testing.T, broker *rig.Broker) map[string]int {
 		out[label] += int(n)
 	}
 	return out
+}
+
+// TestNoticeInPeace leaves two members of each listed client alone for INTEROP_MINUTES, with the shortest session, held heartbeats and nothing to
+// read: nobody is told anything, no client complains, and no heartbeat is lost.
+func TestNoticeInPeace(t *testing.T) {
+	minutes, err := strconv.Atoi(os.Getenv("INTEROP_MINUTES"))
+	if err != nil {
+		t.Skip("INTEROP_MINUTES does not say for how long; make long does")
+	}
+	broker := rig.StartT(t, rig.KindFromEnv(t), rig.Options{Properties: properties})
+	var wg sync.WaitGroup
+	for _, client := range groups.Clients() {
+		if !slices.Contains([]string{"Java kafka-clients, cooperative", "confluent-kafka-go, cooperative", "franz-go, cooperative"}, client.Title()) || !wanted("INTEROP_CLIENTS", client.Library) {
+			continue
+		}
+		wg.Go(func() {
+			t.Run(client.Title(), func(t *testing.T) {
+				c := quietCell(t, broker, client)
+				c.session, c.heartbeat = groups.Session, 2*time.Second
+				members := []*groups.Member{c.member("A", ""), c.member("B", "")}
+				c.balanced("A", "B")
+				n := len(c.events())
+				time.Sleep(time.Duration(minutes) * time.Minute) // the only way to see that nothing happens
+				for _, e := range c.events()[n:] {
+					c.fault("in peace, %s at %s: %s %v %s", e.Member, e.Time().Format("15:04:05.000"), e.Kind, e.Partitions, e.Error)
+				}
+				for _, m := range members {
+					log, err := m.Tap.Log()
+					if err != nil {
+						c.die("%v", err)
+					}
+					answered := 0
+					for _, x := range log {
+						if r, ok := x.Response.(*kmsg.HeartbeatResponse); ok && r.ErrorCode == 0 {
+							answered++
+						}
+					}
+					// A hold lasts at most a third of the session, and franz-go and librdkafka wait for the answer before they begin a new interval.
+					if least := minutes * 60 / 5; answered < least {
+						c.fault("%s had %d heartbeats answered in %d minutes, want %d or more", m.Name, answered, minutes, least)
+					}
+				}
+				c.stop("A")
+				c.stop("B")
+			})
+		})
+	}
+	wg.Wait()
 }
