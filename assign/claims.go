@@ -146,21 +146,41 @@ func (c *classic) claimOwned(entries int) claims {
 		return cl
 	}
 	for m, i := range c.members {
-		from := len(cl.held)
+		m, from := int32(m), len(cl.held)
 		cl.start[m] = int32(from)
 		s := &c.input[i].Subscription
-		if len(s.Owned) == 0 {
+		list := s.Owned
+		if len(list) == 0 {
 			continue
 		}
 		gen := cooperativeGeneration(s)
 		cl.generation(gen)
 		var before []TopicPartitions
-		twin, known, near := cl.twin(int32(m))
+		twin, known, near := cl.twin(m)
 		if twin >= 0 {
 			before = c.input[c.members[twin]].Owned
 		}
-		cl.held = cl.held[:from+len(s.Owned)]
-		c.claimList(&cl, int32(m), s.Owned, before, cl.held[from:], near, known, gen)
+		// This is where a rebalance spends its time. Therefore names and partitions are looked at in turn, each in a loop with little
+		// to keep in mind.
+		cl.held = cl.held[:from+len(list)]
+		held, n, read := cl.held[from:], 0, true
+		if known {
+			n = sameTopics(list, before)
+			copy(held, near[:n])
+		}
+		if n < len(list) {
+			read = c.nameTopics(&cl, m, list, before, held, near, n, known)
+		}
+		simple, taken := read && cl.best == nil, 0
+		if simple {
+			taken = c.singles(m, none, list, held)
+		}
+		if taken < len(list) {
+			c.claimRest(&cl, m, list, held, taken, simple, gen)
+		}
+		if read {
+			cl.lastOf[c.class[m]] = m + 1
+		}
 	}
 	cl.start[len(c.members)] = int32(len(cl.held))
 	return cl
@@ -190,23 +210,13 @@ func (cl *claims) reads(m int32, topics []int32) bool {
 	return true
 }
 
-// claimList takes the claims of member m and notes their topics in held. before is the list of its twin, and near the topics in it.
-//
-// This is where a rebalance spends its time. Therefore names and partitions are looked at in turn, each in a loop with little to keep in
-// mind.
-//
-// known says that the twin reads what m reads, and names only that.
-func (c *classic) claimList(cl *claims, m int32, list, before []TopicPartitions, held, near []int32, known bool, generation int32) {
-	read := true
-	for j, k := 0, 0; j < len(list); {
+// nameTopics finds the topics of a list from its n-th entry on, and says whether member m reads them all. before is the list of its twin, and
+// near the topics in it; known says that the twin reads what m reads, and names only that.
+func (c *classic) nameTopics(cl *claims, m int32, list, before []TopicPartitions, held, near []int32, n int, known bool) (read bool) {
+	read = true
+	for j, k := n, n; j < len(list); {
 		// As long as both lists name the same topics, nothing has to be looked up.
-		n := min(len(list)-j, len(before)-k)
-		mine, theirs := list[j:j+n], before[k:k+n]
-		n = 0
-		for n < len(mine) && same(mine[n].Topic, theirs[n].Topic) {
-			n++
-		}
-		if n > 0 {
+		if n := sameTopics(list[j:], before[k:]); n > 0 {
 			copy(held[j:], near[k:k+n])
 			read = read && (known || cl.reads(m, near[k:k+n]))
 			j, k = j+n, k+n
@@ -228,8 +238,17 @@ func (c *classic) claimList(cl *claims, m int32, list, before []TopicPartitions,
 			}
 		}
 	}
-	last, simple := none, read && cl.best == nil
-	for j := 0; j < len(list); {
+	return read
+}
+
+// claimRest takes the claims of a list from its n-th entry on. simple says that member m reads all its topics, and that nothing has to be weighed
+// unless others claim the same.
+func (c *classic) claimRest(cl *claims, m int32, list []TopicPartitions, held []int32, n int, simple bool, generation int32) {
+	last := none
+	if n > 0 {
+		last = held[n-1]
+	}
+	for j := n; j < len(list); {
 		n := 0
 		if simple && len(list[j].Partitions) == 1 {
 			n = c.singles(m, last, list[j:], held[j:])
@@ -243,9 +262,15 @@ func (c *classic) claimList(cl *claims, m int32, list, before []TopicPartitions,
 		j += n
 		last = held[j-1]
 	}
-	if read {
-		cl.lastOf[c.class[m]] = m + 1
+}
+
+// sameTopics is how many topics two lists have in common at their beginning.
+func sameTopics(a, b []TopicPartitions) int {
+	n := 0
+	for n < len(a) && n < len(b) && same(a[n].Topic, b[n].Topic) {
+		n++
 	}
+	return n
 }
 
 // singles takes claims as long as each is to one partition that exists and is nobody's yet, of a topic after the one before. It answers how

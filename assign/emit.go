@@ -132,24 +132,27 @@ func (d *dealing) lay(pr *problem, c *component) {
 
 // member writes the partitions of the i-th member to flat, and answers how many they are, of how many topics.
 func (d *dealing) member(i int32, flat []int32) (n, entries int) {
-	begin, where, last := d.begin, d.where, none
-	total := begin[len(begin)-1]
-	for at := i; at < total; at += d.step {
-		x := where[n]
+	begin, at, step := d.begin, i, d.step
+	n = int((begin[len(begin)-1] - at + step - 1) / step)
+	where, flat := d.where[:n], flat[:n]
+	for j, x := range where {
 		if at >= begin[x+1] {
 			for x++; at >= begin[x+1]; {
 				x++
 			}
-			where[n] = x
+			where[j] = x
 		}
+		flat[j] = at - begin[x]
+		at += step
+	}
+	topic, end, last := d.topic[:n], d.end[:n], none
+	for j, x := range where {
 		if x != last {
-			d.topic[entries] = d.topics[x]
+			topic[entries] = d.topics[x]
 			entries++
 			last = x
 		}
-		flat[n] = at - begin[x]
-		n++
-		d.end[entries-1] = int32(n)
+		end[entries-1] = int32(j + 1)
 	}
 	return n, entries
 }
@@ -162,8 +165,8 @@ func (pr *problem) fresh(parts []component) bool {
 // edit writes a plan as changes to what members said to hold. Who neither loses nor gets anything has its own list returned; of the others,
 // the entries that do not change are copied, and their partitions shared.
 //
-// old is a member's list, partitions those of one entry.
-func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, partitions func(*E) []int32) {
+// old is a member's list, which is also its new one when keep is set; partitions are those of one entry.
+func (o *output[E]) edit(changes []change, cl *claims, old func(m int32, keep bool) []E, partitions func(*E) []int32) {
 	members := o.members()
 	ends := o.space.cut(members + 1) // where a member's edits end in edits, and before it is filled, where they begin
 	entries, gains := 0, 0
@@ -197,12 +200,10 @@ func (o *output[E]) edit(changes []change, cl *claims, old func(m int32) []E, pa
 	topic, end := o.space.cut(1), o.space.cut(1)
 	first := int32(0)
 	for m := range int32(members) {
-		had, todo := old(m), edits[first:ends[m]]
+		todo := edits[first:ends[m]]
 		first = ends[m]
+		had := old(m, len(todo) == 0)
 		if len(todo) == 0 {
-			if len(had) > 0 {
-				o.set(m, had)
-			}
 			continue
 		}
 		if !slices.IsSortedFunc(todo, byPartition) {

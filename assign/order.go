@@ -29,6 +29,14 @@ func compareNames(a, b string) int {
 			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
 		}
 	}
+	if n >= 8 {
+		// The last eight bytes: those that were looked at before are the same.
+		if d := word(a[n-8:]) ^ word(b[n-8:]); d != 0 {
+			i = n - 8 + bits.TrailingZeros64(d)/8
+			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
+		}
+		return cmp.Compare(len(a), len(b))
+	}
 	for ; i < n; i++ {
 		if a[i] != b[i] {
 			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))

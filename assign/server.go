@@ -95,7 +95,13 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 	default:
 		_, changes := c.solve(parts, all)
 		o.edit(changes, &cl,
-			func(m int32) []IDPartitions { return members[c.members[m]].Target },
+			func(m int32, keep bool) []IDPartitions {
+				i := c.members[m]
+				if keep && len(members[i].Target) > 0 {
+					out[i] = members[i].Target
+				}
+				return members[i].Target
+			},
 			func(e *IDPartitions) []int32 { return e.Partitions })
 	}
 	return out, nil
@@ -186,36 +192,49 @@ func (c *identified) claimTargets(entries int) claims {
 	}
 	cl.generation(0)
 	for m, i := range c.members {
-		from := len(cl.held)
+		m, from := int32(m), len(cl.held)
 		cl.start[m] = int32(from)
-		target := c.input[i].Target
-		if len(target) == 0 {
+		list := c.input[i].Target
+		if len(list) == 0 {
 			continue
 		}
 		var before []IDPartitions
-		twin, known, near := cl.twin(int32(m))
+		twin, known, near := cl.twin(m)
 		if twin >= 0 {
 			before = c.input[c.members[twin]].Target
 		}
-		cl.held = cl.held[:from+len(target)]
-		c.claimList(&cl, int32(m), target, before, cl.held[from:], near, known)
+		// This is where a rebalance spends its time. Therefore names and partitions are looked at in turn, each in a loop with little
+		// to keep in mind.
+		cl.held = cl.held[:from+len(list)]
+		held, n, read := cl.held[from:], 0, true
+		if known {
+			n = sameIDs(list, before)
+			copy(held, near[:n])
+		}
+		if n < len(list) {
+			read = c.nameTopics(&cl, m, list, before, held, near, n, known)
+		}
+		simple, taken := read && cl.best == nil, 0
+		if simple {
+			taken = c.singles(m, none, list, held)
+		}
+		if taken < len(list) {
+			c.claimRest(&cl, m, list, held, taken, simple)
+		}
+		if read {
+			cl.lastOf[c.class[m]] = m + 1
+		}
 	}
 	cl.start[len(c.members)] = int32(len(cl.held))
 	return cl
 }
 
-// claimList is classic.claimList for ids.
-func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions, held, near []int32, known bool) {
-	read := true
-	for j, k := 0, 0; j < len(list); {
+// nameTopics is classic.nameTopics for ids.
+func (c *identified) nameTopics(cl *claims, m int32, list, before []IDPartitions, held, near []int32, n int, known bool) (read bool) {
+	read = true
+	for j, k := n, n; j < len(list); {
 		// As long as both lists name the same topics, nothing has to be looked up.
-		n := min(len(list)-j, len(before)-k)
-		mine, theirs := list[j:j+n], before[k:k+n]
-		n = 0
-		for n < len(mine) && mine[n].Topic == theirs[n].Topic {
-			n++
-		}
-		if n > 0 {
+		if n := sameIDs(list[j:], before[k:]); n > 0 {
 			copy(held[j:], near[k:k+n])
 			read = read && (known || cl.reads(m, near[k:k+n]))
 			j, k = j+n, k+n
@@ -237,8 +256,16 @@ func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions,
 			}
 		}
 	}
-	last, simple := none, read && cl.best == nil
-	for j := 0; j < len(list); {
+	return read
+}
+
+// claimRest is classic.claimRest for ids.
+func (c *identified) claimRest(cl *claims, m int32, list []IDPartitions, held []int32, n int, simple bool) {
+	last := none
+	if n > 0 {
+		last = held[n-1]
+	}
+	for j := n; j < len(list); {
 		n := 0
 		if simple && len(list[j].Partitions) == 1 {
 			n = c.singles(m, last, list[j:], held[j:])
@@ -252,9 +279,14 @@ func (c *identified) claimList(cl *claims, m int32, list, before []IDPartitions,
 		j += n
 		last = held[j-1]
 	}
-	if read {
-		cl.lastOf[c.class[m]] = m + 1
+}
+
+func sameIDs(a, b []IDPartitions) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n].Topic == b[n].Topic {
+		n++
 	}
+	return n
 }
 
 // singles is classic.singles for ids.
@@ -368,10 +400,11 @@ func (c *identified) output(out [][]IDPartitions) output[IDPartitions] {
 	return output[IDPartitions]{
 		problem: &c.problem,
 		fill: func(list []IDPartitions, topic, end, flat []int32) {
-			from := int32(0)
+			known, index, from := c.known, c.topic, int32(0)
+			topic, end = topic[:len(list)], end[:len(list)]
 			for i := range list {
-				to := end[i]
-				list[i].Topic, list[i].Partitions = c.known[c.topic[topic[i]]].ID, flat[from:to:to]
+				e, to := &list[i], end[i]
+				e.Topic, e.Partitions = known[index[topic[i]]].ID, flat[from:to:to]
 				from = to
 			}
 		},

@@ -121,7 +121,13 @@ func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignmen
 	default:
 		_, changes := c.solve(parts, losses)
 		o.edit(changes, &cl,
-			func(m int32) []TopicPartitions { return members[c.members[m]].Owned },
+			func(m int32, keep bool) []TopicPartitions {
+				i := c.members[m]
+				if keep && len(members[i].Owned) > 0 {
+					out[i].Partitions = members[i].Owned
+				}
+				return members[i].Owned
+			},
 			func(e *TopicPartitions) []int32 { return e.Partitions })
 	}
 	return out, nil
@@ -132,10 +138,11 @@ func (c *classic) output(out []Assignment) output[TopicPartitions] {
 	return output[TopicPartitions]{
 		problem: &c.problem,
 		fill: func(list []TopicPartitions, topic, end, flat []int32) {
-			from := int32(0)
+			known, index, from := c.known, c.topic, int32(0)
+			topic, end = topic[:len(list)], end[:len(list)]
 			for i := range list {
-				to := end[i]
-				list[i].Topic, list[i].Partitions = c.known[c.topic[topic[i]]].Name, flat[from:to:to]
+				e, to := &list[i], end[i]
+				e.Topic, e.Partitions = known[index[topic[i]]].Name, flat[from:to:to]
 				from = to
 			}
 		},

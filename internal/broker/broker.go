@@ -24,6 +24,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/controller"
 	controllerdriver "github.com/barnabas-mq/barnabas/internal/controller/driver"
 	groupdriver "github.com/barnabas-mq/barnabas/internal/coord/driver"
+	journaldriver "github.com/barnabas-mq/barnabas/internal/journal/driver"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
 	"github.com/barnabas-mq/barnabas/internal/meta/local"
@@ -61,6 +62,8 @@ type Broker struct {
 	parts   *replicadriver.Set
 	control *controllerdriver.Driver
 	groups  *groupdriver.Coordinator
+	journal *journaldriver.Driver // nil when it is off
+	counted map[string]string     // the incident of each group that was counted last; of the journal's goroutine
 	// image is the metadata as far as it has been carried out; control's own may be ahead, and is not there yet while the first is.
 	image   atomic.Pointer[meta.Image]
 	server  *server.Server
@@ -124,6 +127,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if err := b.openLogs(dirs, image); err != nil {
 		return nil, err
 	}
+	b.newJournal()
 	b.newGroups()
 	if err := b.startController(ctx, image); err != nil {
 		return nil, err

@@ -86,12 +86,6 @@ func (b *Broker) startRates() {
 	})
 }
 
-// groupNotes hands on what the coordinator noted. It does not wait.
-func (b *Broker) groupNotes(_ int32, notes []runtime.TimedNote) {
-	b.metrics.GroupNotes(notes)
-	b.console.notes(notes)
-}
-
 // notes tells open pages which groups there is news of. It does not wait.
 func (s *consoleSource) notes(notes []runtime.TimedNote) {
 	if s == nil {

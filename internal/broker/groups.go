@@ -85,9 +85,12 @@ func (b *Broker) leadGroups(im *meta.Image, ch meta.Changes) {
 	}
 }
 
-// ensureOffsetsTopic creates __consumer_offsets unless it is there. Kafka too waits for the first client that looks for a coordinator.
+// ensureOffsetsTopic creates __consumer_offsets unless it is there, and beside it the topic of the journal. Kafka too waits for the first client
+// that looks for a coordinator: a broker without groups has neither.
 func (b *Broker) ensureOffsetsTopic(ctx context.Context) error {
-	if b.control.Image().Topic(kafka.OffsetsTopic) != nil {
+	im := b.control.Image()
+	offsets := im.Topic(kafka.OffsetsTopic)
+	if offsets != nil && (b.journal == nil || im.Topic(kafka.RebalancesTopic) != nil) {
 		return nil
 	}
 	g := &b.static.Broker.Groups
@@ -102,6 +105,11 @@ func (b *Broker) ensureOffsetsTopic(ctx context.Context) error {
 	if !r.OK() {
 		return fmt.Errorf("create %s with offsets.topic.num.partitions=%d and offsets.topic.replication.factor=%d: %s: %s",
 			kafka.OffsetsTopic, g.TopicPartitions, g.TopicReplication, r.Code, r.Message)
+	}
+	if b.journal != nil {
+		if r := b.control.Ensure(ctx, b.journalTopic(r.Partitions)); !r.OK() {
+			b.log.Warn("rebalances are not recorded: their topic cannot be created", "topic", kafka.RebalancesTopic, "error", r.Message) // the groups go on
+		}
 	}
 	return nil
 }

@@ -9,9 +9,113 @@ import (
 
 	"github.com/barnabas-mq/barnabas/internal/batch"
 	"github.com/barnabas-mq/barnabas/internal/controller"
+	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/coord/offset"
+	"github.com/barnabas-mq/barnabas/internal/coord/runtime"
+	"github.com/barnabas-mq/barnabas/internal/journal"
+	journaldriver "github.com/barnabas-mq/barnabas/internal/journal/driver"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/storage"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
+
+// newJournal starts what writes down why groups rebalance. It comes before the coordinator, whose notes it takes, and is closed after it.
+func (b *Broker) newJournal() {
+	if !b.static.Broker.Groups.JournalEnabled {
+		return
+	}
+	b.counted = map[string]string{}
+	b.journal = journaldriver.New(journaldriver.Config{
+		Log: newJournalLog(b), Offsets: journalOffsets{b}, Activity: b.activity, Topics: journalTopics{b}, Told: b.incidentTold, Logger: b.log, Now: time.Now,
+	})
+	b.onClose(func(ctx context.Context) error {
+		ctx, cancel := half(ctx)
+		defer cancel()
+		if err := b.journal.Close(ctx); err != nil {
+			b.log.Warn("the last rebalances may be missing from the journal", "error", err) // which is no reason to call the shutdown unclean
+		}
+		return nil
+	})
+}
+
+// groupNotes hands on what the coordinator noted. It does not wait.
+func (b *Broker) groupNotes(shard int32, notes []runtime.TimedNote) {
+	b.metrics.GroupNotes(notes)
+	b.console.notes(notes)
+	for _, n := range notes {
+		b.logNote(n)
+	}
+	if b.journal != nil {
+		b.journal.Notes(shard, notes)
+	}
+}
+
+// logNote tells the log what belongs in a human's timeline: that a rebalance began, and why; who went; how it ended.
+func (b *Broker) logNote(n runtime.TimedNote) {
+	switch n.Note.(type) {
+	case coord.RebalanceStarted, coord.MemberRemoved, coord.Stabilized, coord.GroupEmptied, coord.OffsetsDeleted, coord.GroupDeleted:
+		b.log.Info(journal.Say(n.At, n.Note), "group", n.Note.NoteGroup())
+	}
+}
+
+// incidentTold hears of each revision of each incident, from the journal's goroutine.
+func (b *Broker) incidentTold(in journal.Incident) {
+	// A second cooperative round closes an incident again; it counts once.
+	const groupsMax = 100_000
+	if in.Stage == journal.Closed && b.counted[in.Group] != in.ID {
+		if len(b.counted) >= groupsMax {
+			clear(b.counted)
+		}
+		b.counted[in.Group] = in.ID
+		b.metrics.Group(in.Group).Incident(string(in.Cause))
+	}
+	b.console.incident(in)
+}
+
+// journalOffsets is how far groups are, for the journal.
+type journalOffsets struct{ b *Broker }
+
+// journalPatience bounds how long the journal waits for a shard; it may be waiting for the disk.
+const journalPatience = time.Second
+
+// Seen asks the coordinator, and the partitions for their ends.
+func (o journalOffsets) Seen(group string, of []journal.TopicPartitions) (out []journal.OffsetSeen) {
+	late := time.NewTimer(journalPatience)
+	defer late.Stop()
+	req := &offset.FetchRequest{Group: group}
+	for _, t := range of {
+		req.Topics = append(req.Topics, offset.Partitions{Topic: t.Topic, Partitions: t.Partitions})
+	}
+	reply, ok := askShard[offset.FetchReply](o.b, late, o.b.groups.ShardOf(group), func(id coord.ReplyID) coord.Event {
+		req.Reply = id
+		return req
+	})
+	if !ok {
+		return nil
+	}
+	for _, t := range reply.Topics {
+		for _, c := range t.Partitions {
+			seen := journal.OffsetSeen{TopicPartition: kafka.TopicPartition{Topic: t.Topic, Partition: c.Partition}, Committed: c.Offset, CommittedAt: vtime.FromMillis(c.Committed), LogEnd: -1}
+			if p := o.b.parts.Get(t.Topic, c.Partition); p != nil {
+				seen.LogEnd = p.HighWatermark()
+			}
+			out = append(out, seen)
+		}
+	}
+	return out
+}
+
+// journalTopics is what the metadata has of topics, for the journal.
+type journalTopics struct{ b *Broker }
+
+// Seen looks into the metadata.
+func (t journalTopics) Seen(topic string) journal.TopicSeen {
+	seen := journal.TopicSeen{Name: topic}
+	if found := t.b.image.Load().Topic(topic); found != nil {
+		seen.Partitions = found.NumPartitions()
+	}
+	return seen
+}
 
 // journalTopic is what __barnabas_rebalances is made like: partitioned like __consumer_offsets, so that a group's incidents lie beside the group.
 func (b *Broker) journalTopic(partitions int32) controller.NewTopic {
@@ -40,7 +144,7 @@ func newJournalLog(b *Broker) *journalLog {
 
 // Append writes one record to the partition of the key. It returns when the record is in the log, without waiting for the disk.
 func (j *journalLog) Append(_ context.Context, key, value []byte) error {
-	t := j.b.control.Image().Topic(kafka.RebalancesTopic)
+	t := j.b.image.Load().Topic(kafka.RebalancesTopic)
 	if t == nil {
 		return fmt.Errorf("%s does not exist", kafka.RebalancesTopic)
 	}

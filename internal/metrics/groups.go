@@ -26,6 +26,7 @@ type Group struct {
 	commits, expired prometheus.Counter
 	join, sync       prometheus.Observer
 	rebalances       *prometheus.CounterVec // by cause
+	incidents        *prometheus.CounterVec // by the journal's cause
 }
 
 // groupSet is the groups with series of their own, as Metrics.topics is for topics.
@@ -63,6 +64,7 @@ func (v *vectors) group(name string) *Group {
 		commits: v.groupCommits.WithLabelValues(name), expired: v.groupExpired.WithLabelValues(name),
 		join: v.groupPhases.WithLabelValues(name, phaseJoin), sync: v.groupPhases.WithLabelValues(name, phaseSync),
 		rebalances: v.groupRebalances.MustCurryWith(prometheus.Labels{labelGroup: name}),
+		incidents:  v.groupIncidents.MustCurryWith(prometheus.Labels{labelGroup: name}),
 	}
 }
 
@@ -80,7 +82,7 @@ func (m *Metrics) ForgetGroup(name string) {
 	of := prometheus.Labels{labelGroup: name}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.v.groupCommits, m.v.groupExpired, m.v.groupPhases, m.v.groupRebalances} {
+	}{m.v.groupCommits, m.v.groupExpired, m.v.groupPhases, m.v.groupRebalances, m.v.groupIncidents} {
 		v.DeletePartialMatch(of)
 	}
 }
@@ -160,3 +162,6 @@ func (s *sampler) collectGroup(g GroupSample, name string, out chan<- prometheus
 
 // phases are the bucket bounds of a phase of a rebalance, in seconds: from a group that noticed at once to one that waited for a slow member.
 var phases = []float64{.01, .1, 1, 3, 10, 30, 60, 300}
+
+// Incident counts an incident of the journal that has ended, by the verdict it has then. A sequel may change the verdict; a counter cannot.
+func (g *Group) Incident(cause string) { g.incidents.WithLabelValues(cause).Inc() }

@@ -38,6 +38,7 @@ type vectors struct {
 	flushedLogs                                                                prometheus.Histogram
 	flushErrors, cleanerRuns, cleanerRead, cleanerWritten                      prometheus.Counter
 	segmentsDeleted, recoveredLogs                                             prometheus.Counter
+	groupIncidents                                                             *prometheus.CounterVec
 	groupCommits, groupExpired, groupRebalances                                *prometheus.CounterVec
 	groupPhases                                                                *prometheus.HistogramVec
 	holds                                                                      *prometheus.HistogramVec
@@ -94,6 +95,7 @@ func newVectors(r prometheus.Registerer) *vectors {
 
 		groupCommits:    c("barnabas_group_commits_total", "Offsets committed, by group.", labelGroup),
 		groupExpired:    c("barnabas_group_expired_members_total", "Members removed because they were silent for their session timeout, by group.", labelGroup),
+		groupIncidents:  c("barnabas_group_incidents_total", "Rebalances that have ended and what else the journal recorded, by group and by the cause that the journal found: C01 to C23, \"\" for not known.", labelGroup, labelCause),
 		groupRebalances: c("barnabas_group_rebalances_total", "Rebalances begun, by group and by what began them.", labelGroup, labelCause),
 		holdsGivenUp:    one("barnabas_heartbeat_holds_given_up_total", "Clients of a group whose heartbeats are not held for an hour, because holding one delayed them or made them reconnect."),
 		holds: prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -378,6 +378,11 @@ func (m *member) weigh() {
 	if m.up != m.counted {
 		m.counted = m.up
 		m.w.running += sign(m.up)
+		for i := range m.w.topics {
+			if t := &m.w.topics[i]; slices.Contains(m.topics, t.name) {
+				t.readers += sign(m.up)
+			}
+		}
 	}
 	uneasy := m.up && m.fatal == "" && (m.phase != joined || m.rejoin || m.lost || m.answered || m.closing || m.fenced || m.waits())
 	if uneasy != m.uneasy {

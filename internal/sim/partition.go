@@ -111,10 +111,12 @@ func (p *partition) change() {
 	switch {
 	case was == nobody:
 		w.unread--
+		w.topics[p.topic].unread--
 		w.m.allRead(w)
 	case to == nobody:
 		p.lastEnd = p.end(w.now)
 		w.unread++
+		w.topics[p.topic].unread++
 		if w.unread == len(w.parts) {
 			w.m.nothingRead = w.now
 		}

@@ -70,9 +70,11 @@ type world struct {
 }
 
 type topic struct {
-	name  string
-	parts []int32 // indexes of its partitions
-	from  *Topic
+	name    string
+	parts   []int32 // indexes of its partitions
+	readers int     // members that run and subscribe to it
+	unread  int     // partitions that nobody reads
+	from    *Topic
 }
 
 // Run simulates a scenario once. The error says what went against the rules; the Result is filled as far as the run came.
@@ -240,7 +242,12 @@ func (w *world) settled() bool {
 	if w.running == 0 {
 		return w.zero != 0
 	}
-	return w.stable && w.unsteady == 0 && w.unread == 0
+	for i := range w.topics {
+		if t := &w.topics[i]; t.unread > 0 && t.readers > 0 {
+			return false
+		}
+	}
+	return w.stable && w.unsteady == 0
 }
 
 // begin is time zero.
@@ -265,6 +272,7 @@ func (w *world) grow(i int, to int64) {
 		w.parts = append(w.parts, p)
 		t.parts = append(t.parts, p.index)
 		w.unread++
+		t.unread++
 	}
 	w.version++
 }

@@ -43,16 +43,17 @@ var arrows = map[string][]string{
 	"internal/recordfmt": {},
 	"internal/broker": {"internal/server", "internal/wire", "internal/batch", "internal/storage", "internal/vfs", "internal/replica", "internal/replica/driver",
 		"internal/controller", "internal/controller/driver", "internal/meta", "internal/meta/local", "internal/meta/memory", "internal/config",
-		"internal/metrics", "internal/admin", "internal/activity", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "internal/coord/driver"},
+		"internal/metrics", "internal/admin", "internal/activity", "internal/journal/driver", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "internal/coord/driver"},
 
 	"internal/coord":        {"internal/coord/record"},
 	"internal/coord/record": {},
 	"internal/coord/offset": {"internal/coord", "internal/coord/record"},
 	"internal/coord/group":  {"internal/coord", "internal/coord/record", "internal/coord/offset", "assign"},
 
-	"internal/journal":       {"internal/coord", "internal/coord/record", "assign"},
-	"internal/coord/runtime": {"internal/coord", "internal/coord/record"},
-	"internal/coord/driver":  {"internal/coord", "internal/coord/record", "internal/coord/runtime", "internal/replica/driver", "internal/storage", "internal/batch"},
+	"internal/journal/driver": {"internal/activity", "internal/coord/runtime", "internal/journal"},
+	"internal/journal":        {"internal/coord", "internal/coord/record", "assign"},
+	"internal/coord/runtime":  {"internal/coord", "internal/coord/record"},
+	"internal/coord/driver":   {"internal/coord", "internal/coord/record", "internal/coord/runtime", "internal/replica/driver", "internal/storage", "internal/batch"},
 
 	"internal/sim/check": {},
 	"internal/sim":       {"internal/sim/check", "internal/coord", "internal/coord/record", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "assign"},
