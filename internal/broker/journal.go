@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,7 +55,7 @@ func (b *Broker) groupNotes(shard int32, notes []runtime.TimedNote) {
 func (b *Broker) logNote(n runtime.TimedNote) {
 	switch n.Note.(type) {
 	case coord.RebalanceStarted, coord.MemberRemoved, coord.Stabilized, coord.GroupEmptied, coord.OffsetsDeleted, coord.GroupDeleted:
-		b.log.Info(journal.Say(n.At, n.Note), "group", n.Note.NoteGroup())
+		b.log.Info(strings.ReplaceAll(journal.Say(n.At, n.Note), "\n  ", "; "))
 	}
 }
 

@@ -57,7 +57,7 @@ func TestStartWithoutAnySettings(t *testing.T) {
 		Cleaner: Cleaner{Enabled: true, Threads: 1, Backoff: 15 * time.Second, DedupeBufferBytes: 128 << 20, IOBytesPerSecond: math.MaxFloat64},
 		Topics:  Topics{AutoCreate: true, DeleteEnabled: true, Partitions: 1, ReplicationFactor: 1},
 		Groups: Groups{SessionTimeoutMin: 6 * time.Second, SessionTimeoutMax: 30 * time.Minute, SizeMax: math.MaxInt32, NoticeEnabled: true, JournalEnabled: true, JournalRetention: 30 * 24 * time.Hour,
-			NoticeClients: []string{"apache-kafka-java:5000", "kgo:5000", "librdkafka:2500", "confluent-kafka-go:2500", "confluent-kafka-dotnet:2500", "confluent-kafka-python:2500",
+			NoticeClients: []string{"apache-kafka-java:5000", "kgo:5000", "barnabas-cli:5000", "librdkafka:2500", "confluent-kafka-go:2500", "confluent-kafka-dotnet:2500", "confluent-kafka-python:2500",
 				"confluent-kafka-javascript:2500", "node-rdkafka:2500"}, OffsetMetadataMax: 4096,
 			OffsetsRetention: 7 * 24 * time.Hour, OffsetsCheckInterval: 10 * time.Minute, LoadBufferBytes: 5 << 20, TopicPartitions: 50, TopicReplication: 1,
 			TopicSegmentBytes: 100 << 20},
