@@ -34,7 +34,7 @@ var Meanings = map[Scenario]string{
 	Start:      "A and B start at the same time",
 	ScaleOut:   "A runs, B joins; timed from B's first JoinGroup to the last assignment",
 	ScaleIn:    "A and B run, B closes; timed from the request to close to A owning everything",
-	KillMember: "A and B run, B is killed (SIGKILL); timed from the kill to A owning everything: the session timeout is 6 s",
+	KillMember: "A and B run, A, the leader, is killed (SIGKILL); timed from the kill to B owning everything: the session timeout is 6 s",
 	Paused:     "B is stopped (SIGSTOP) until its session ran out and A owns everything, then goes on; timed from the stop to A owning everything",
 	Slow:       "B takes 10 s over one record, longer than the 7 s of max.poll.interval.ms; timed from the record to A owning everything, for clients that keep such a limit",
 	Static:     "B, then A, the leader, close and start again under the same group.instance.id: no generation changes, and the other sees nothing; timed from the first JoinGroup of the leader's return to its assignment",

@@ -233,11 +233,15 @@ func scaleIn(c *cell) {
 
 func killMember(c *cell) {
 	c.pair(false)
+	n := len(c.events())
 	began := time.Now()
-	c.kill("B")
-	done := c.balanced("A")
-	c.expiry("B was killed", done.Sub(began))
-	c.flows("A")
+	c.kill("A")
+	done := c.balanced("B")
+	c.expiry("A was killed", done.Sub(began))
+	c.flows("B")
+	if got := partitionsOf(c.since(n, "B", groups.Revoked, groups.Lost)); c.client.Cooperative && len(got) > 0 {
+		c.fault("B lost %v though it is cooperative and only gained", got)
+	}
 	c.finish()
 }
 
@@ -247,7 +251,7 @@ func (c *cell) expiry(what string, took time.Duration) {
 	c.Helper()
 	c.timed(took)
 	if early, late := groups.Session-2*groups.Heartbeat, groups.Session+2*groups.Heartbeat+2*time.Second; took < early || took > late {
-		c.fault("A owned everything %s after %s, want %s to %s: the session timeout is %s", took, what, early, late, groups.Session)
+		c.fault("the other owned everything %s after %s, want %s to %s: the session timeout is %s", took, what, early, late, groups.Session)
 	}
 }
 
