@@ -42,7 +42,8 @@ wire-diff: interop-install ## every API and version, field by field, beside Apac
 kill: ## kill -9 under load, ten times
 	cd interop && $(GO) run ./kill -n 10
 
-sim: ## the power-cut simulation from SEED on
+sim: ## random groups in virtual time against their rules, and the power-cut simulation, from SEED on
+	SIM_START=$(SEED) SIM_RUNS=2000 $(GO) test ./internal/sim -count=1 -timeout 60m -run '^TestTorture$$' -v
 	POWERCUT_START=$(SEED) POWERCUT_SEEDS=200 $(GO) test ./internal/storage -count=1 -run '^TestPowerCut$$' -v
 
 golden: ## rewrite goldens and generated docs; look at the difference before committing it

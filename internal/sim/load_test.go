@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/barnabas-mq/barnabas/scenarios"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden schema anew")
+
+func TestFaultsNameFileLineAndField(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"an empty file":                  {"", "f.yaml: the file is empty; see docs/simulate.md for what a scenario looks like"},
+		"not YAML":                       {"a: [", "f.yaml:1: not YAML"},
+		"a list where fields are wanted": {"- a", "f.yaml:1: want name: value lines here"},
+		"an unknown field":               {"nam: x", "f.yaml:1: nam: there is no such field; did you mean name?"},
+		"a field given twice":            {"name: x\nname: y", "f.yaml:"},
+		"a section that is a value":      {"network: fast", "f.yaml:1: network: want name: value lines here"},
+		"a list that is a value":         {"topics: orders", "f.yaml:1: topics: want a list here: lines that begin with '-'"},
+		"a value that is a list":         {"duration: [1s]", "f.yaml:1: duration: it is not a single value"},
+		"a word for a number":            {"topics:\n  - partitions: many", `f.yaml:2: topics[1].partitions: "many" is not a whole number`},
+		"a number without a unit":        {"duration: 10", `f.yaml:1: duration: "10" is not a duration; write 500ms, 10s, 1m30s or 2h`},
+		"no time at all":                 {"duration: 0s", "f.yaml:1: duration: 0s is too small; the least is 1s"},
+		"a negative rate":                {"topics:\n  - rate: -1", `f.yaml:2: topics[1].rate: "-1" is not a number from 0 up, with at most six decimals`},
+		"a rate that does not fit":       {"topics:\n  - rate: 99999999999999999999", `f.yaml:2: topics[1].rate: "99999999999999999999" is not a number`},
+		"a time that does not fit":       {"members:\n  - session.timeout.ms: 9223372036854775807", "f.yaml:2: members[1].session.timeout.ms: "},
+		"negative work":                  {"members:\n  - processing.time: -1s", `f.yaml:2: members[1].processing.time: "-1s" is not a time per record`},
+		"work for ever":                  {"members:\n  - processing.time: 100000h", "f.yaml:2: members[1].processing.time: "},
+		"half a distribution":            {"members:\n  - processing.time: uniform(1ms", "f.yaml:2: members[1].processing.time: "},
+		"a bool that is none":            {"members:\n  - static: maybe", `f.yaml:2: members[1].static: it is true or false, not "maybe"`},
+		"no such assignor":               {"members:\n  - partition.assignment.strategy: stickiest", "f.yaml:2: members[1].partition.assignment.strategy: it takes cooperative-sticky, sticky, range or roundrobin, not \"stickiest\""},
+		"an assignor twice":              {"members:\n  - partition.assignment.strategy: [range, range]", "f.yaml:2: members[1].partition.assignment.strategy: \"range\" is in it twice"},
+		"eager and cooperative":          {"members:\n  - partition.assignment.strategy: [range, cooperative-sticky]", "f.yaml:2: members[1].partition.assignment.strategy: a member that lists cooperative-sticky beside eager assignors is eager"},
+		"the protocol to come":           {"members:\n  - group.protocol: consumer", "f.yaml:2: members[1].group.protocol: it takes classic, not \"consumer\""},
+		"a heartbeat above the session":  {"members:\n  - heartbeat.interval.ms: 60000", "f.yaml:2: members[1].heartbeat.interval.ms: it must be below session.timeout.ms"},
+		"a session the broker refuses":   {"members:\n  - session.timeout.ms: 5000", "f.yaml:2: members[1].session.timeout.ms: 5000 is not within group.min.session.timeout.ms (6000)"},
+		"two fleets of a name":           {"members:\n  - name: a\n  - name: a", "f.yaml:3: members[2].name: there are two fleets a"},
+		"two topics of a name":           {"topics:\n  - name: a\n  - name: a", "f.yaml:3: topics[2].name: there are two topics a"},
+		"a topic nobody knows":           {"members:\n  - topics: [x]", "f.yaml:2: members[1].topics: there is no topic x"},
+		"a name that is none":            {"members:\n  - name: ../x", `f.yaml:2: members[1].name: "../x" is not a name`},
+		"too many members":               {"members:\n  - count: 20000\n  - name: d\n    count: 1", "f.yaml:4: members[2].count: there are 20001 members by then; the simulator takes 20000"},
+		"too many consumers":             {"members:\n  - count: 20000\n    consumers: 1000", "f.yaml:2: members[1].count: there are 20000000 members by then"},
+		"too many partitions":            {"topics:\n  - name: a\n    partitions: 100000\n  - name: b\n    partitions: 100000\n  - name: c\n    partitions: 100000", "f.yaml:1: topics: there are 300000 partitions; the simulator takes 200000"},
+		"too much work":                  {"duration: 744h\nmembers:\n  - count: 20000\n    heartbeat.interval.ms: 10", "f.yaml:1: duration: 5356800000000 heartbeats would have to be simulated; the limit is 2000000000"},
+		"an event without a deed":        {"events:\n  - at: 1s", "f.yaml:2: events[1]: do is missing: what shall happen?"},
+		"an event without a victim":      {"events:\n  - do: crash", "f.yaml:2: events[1]: member is missing: whom does crash happen to?"},
+		"an event to nobody":             {"events:\n  - {do: crash, member: c4}", "f.yaml:2: events[1].member: there is no consumer, process or fleet called c4"},
+		"an event after the end":         {"duration: 1m\nevents:\n  - {do: crash, member: c1, at: 2m}", "f.yaml:3: events[1].at: it is after the end: duration is 1m0s"},
+		"an event that shrinks a topic":  {"events:\n  - {do: add-partitions, to: 3}", "f.yaml:2: events[1].to: topic orders has 12 partitions; to must be more"},
+		"a moment nobody understands":    {"events:\n  - {do: crash, member: c1, when: later}", `f.yaml:2: events[1].when: "later" is not understood`},
+		"a pause that takes no time":     {"events:\n  - {do: pause, member: c1, for: 0s}", "f.yaml:2: events[1].for: it takes no time at all"},
+		"a variant without a name":       {"compare:\n  - set: {static: true}", "f.yaml:2: compare[1]: a variant needs a name"},
+		"a variant that cannot be":       {"compare:\n  - name: x\n    set: {session.timeout.ms: 1000}", "f.yaml:3: compare[1].set: "},
+		"a variant of nothing":           {"compare:\n  - name: x\n    set: {sessions: 1}", "f.yaml:3: compare[1].set: sessions: there is no such setting"},
+		"an alias":                       {"name: &x a\nabout: *x", "f.yaml:1: name: anchors and aliases are not understood here"},
+		"static clients of old":          {"members:\n  - client: poll-heartbeat\n    static: true", "f.yaml:3: members[1].static: clients that heartbeat from poll are older than static membership"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load("f.yaml", []byte(c.text))
+			var fault *FieldError
+			if !errors.As(err, &fault) || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("%v\nwant %s", err, c.want)
+			}
+		})
+	}
+	if _, err := Load("f.yaml", make([]byte, fileBytesMax+1)); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("a file of more than a megabyte: %v", err)
+	}
+}
+
+func TestASettingCountsWhereverItHasItsName(t *testing.T) {
+	sc := parse(t, "topics: [{name: a}, {name: b}]\nmembers: [{name: x}, {name: y}]\nevents: [{do: crash, member: x1}]",
+		"max.poll.records", "7", "members.2.count", "9", "topics.partitions", "4", "network.latency", "20ms", "jitter", "5ms", "events.1.member", "y9", "duration", "30s",
+		"partition.assignment.strategy", "sticky,range", "append.time", "3ms")
+	if sc.Members[0].MaxPollRecords != 7 || sc.Members[1].MaxPollRecords != 7 || sc.Members[0].Count != 3 || sc.Members[1].Count != 9 || sc.Topics[0].Partitions != 4 ||
+		sc.Topics[1].Partitions != 4 || sc.Network.Latency != Span(20*time.Millisecond) || sc.Network.Jitter != Span(5*time.Millisecond) || sc.Events[0].Member != "y9" ||
+		sc.Duration != Span(30*time.Second) || !cmp.Equal(sc.Members[0].Assignors, []string{"sticky", "range"}) || sc.Coordinator.AppendTime != Span(3*time.Millisecond) {
+		t.Errorf("%+v", sc)
+	}
+	for name, value := range map[string]string{"max.pol.records": "7", "members.3.count": "1", "count": "x", "at": "1s", "topics": "a"} {
+		if _, err := Load("f", []byte("name: x"), Override{name, value}); err == nil {
+			t.Errorf("%s=%s is taken", name, value)
+		}
+	}
+}
+
+func TestSchemaIsCurrent(t *testing.T) {
+	const file = "testdata/scenario.schema.json"
+	if *rewrite {
+		if err := os.WriteFile(file, Schema(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(Schema())); diff != "" {
+		t.Errorf("%s is stale; go test ./internal/sim -run TestSchemaIsCurrent -rewrite\n%s", file, diff)
+	}
+	for _, f := range strings.Split(string(Schema()), "\n") {
+		if strings.Contains(f, `"description": ""`) {
+			t.Errorf("a field without words: %s", f)
+		}
+	}
+}
+
+// FuzzLoad looks for texts that a scenario cannot be refused for in order.
+func FuzzLoad(f *testing.F) {
+	for _, name := range scenarios.Names() {
+		text, _ := scenarios.Text(name)
+		f.Add(text)
+	}
+	f.Add([]byte("members: [{count: 1e9}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if sc, err := Load("f", text); err == nil {
+			if _, err := sc.With(); err != nil {
+				t.Errorf("a good scenario is not good the second time: %v", err)
+			}
+		}
+	})
+}
