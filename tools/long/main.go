@@ -38,7 +38,12 @@ func rows() []row {
 	for i := range 20 {
 		out = append(out, row{fmt.Sprintf("kill %03d-%03d", i*10, i*10+9), fmt.Sprintf("cd interop && go run ./kill -n 10 -seed %d", 1000+i)})
 	}
+	for i := range 10 {
+		out = append(out, row{fmt.Sprintf("random groups in virtual time %05d-%05d", i*2000, i*2000+1999),
+			fmt.Sprintf("SIM_START=%d SIM_RUNS=2000 go test ./internal/sim -count=1 -timeout 60m -run '^TestTorture$' -v", i*2000)})
+	}
 	return append(out,
+		row{"scenarios against paper, 1,000 seeds", "SIM_SEEDS=1000 go test ./internal/sim -count=1 -timeout 60m"},
 		row{"power-cut scripts, cut before every operation", "POWERCUT_SEEDS=1500 go test ./internal/storage -count=1 -timeout 30m -run '^TestPowerCutScripts' -v"},
 		row{"mutation of every sync", "MUTATION=1 go test ./internal/storage -count=1 -timeout 60m -run Mutation -v"},
 		row{"wire-diff", "cd interop && go run ./wirediff"},
