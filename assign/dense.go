@@ -26,6 +26,10 @@ type problem struct {
 
 	racks *racks // nil where racks change nothing
 
+	// Most groups have one subscription, and so one component; a place for both saves allocations.
+	oneClass [1][]int32
+	onePart  [1]component
+
 	space ints
 }
 
@@ -168,7 +172,7 @@ func (c *classic) index() {
 }
 
 // reserve makes room for what a group of this size needs where all read the same: numbers, and where there are claims, with so many
-// entries in all, owners and what even.go makes of them.
+// entries in all, owners and what even.go makes of them; else what deal needs.
 func (pr *problem) reserve(members, topics int, partitions int64, claims int) error {
 	if members > MaxPartitions || topics > MaxPartitions || partitions > MaxPartitions {
 		return ErrTooLarge
@@ -176,6 +180,8 @@ func (pr *problem) reserve(members, topics int, partitions int64, claims int) er
 	n := 3*members + 3*topics + 1
 	if claims > 0 {
 		n += int(partitions) + claims + 6*members + 4 + 2*topics
+	} else if members > 0 {
+		n += 3*(int(partitions)/members+1) + topics + 1
 	}
 	pr.space = make(ints, n)
 	return nil
@@ -208,7 +214,7 @@ func (c *classic) number(members []Member, topics []Topic, order func([]int32, [
 // classify gives members with the same set of topics one class. Lists that share their memory, or hold the same strings in the same
 // order as the member before, are recognized without looking anything up. first is room for one list.
 func (c *classic) classify(first []int32) {
-	var sets classSet
+	sets := classSet{lists: c.oneClass[:0]}
 	var seen seenLists[string]
 	space := ints(first)
 	var before []string
@@ -297,7 +303,7 @@ func sameList(a, b []string) bool {
 type classSet struct {
 	lists  [][]int32
 	hashes []uint64
-	slots  []int32 // hash table: set+1; 0 = free. Made when a second set turns up.
+	slots  []int32 // hash table: set+1; 0 = free. Made when a second set turns up; until then, lists has room for one.
 }
 
 // newClassSet makes room for n sets.
@@ -332,12 +338,14 @@ func (s *classSet) add(ids []int32) int32 {
 			break
 		}
 	}
-	if cap(s.lists) == 0 {
-		s.lists = append(make([][]int32, 0, 1), ids) // one subscription is what most groups have
-		return 0
-	}
-	if s.slots == nil && slices.Equal(s.lists[0], ids) {
-		return 0
+	if s.slots == nil {
+		if len(s.lists) == 0 {
+			s.lists = append(s.lists, ids)
+			return 0
+		}
+		if slices.Equal(s.lists[0], ids) {
+			return 0
+		}
 	}
 	if len(s.lists) == cap(s.lists) {
 		s.lists = slices.Grow(s.lists, max(15, cap(s.lists)))

@@ -89,8 +89,7 @@ func (o *output[E]) deal(parts []component) {
 		total += n
 		rounds, width = max(rounds, (n+k-1)/k), max(width, len(c.topics))
 	}
-	scratch := make(ints, 3*rounds+width+1)
-	d := dealing{begin: scratch.cut(width + 1), where: scratch.cut(rounds), topic: scratch.cut(rounds), end: scratch.cut(rounds)}
+	d := dealing{begin: o.space.cut(width + 1), where: o.space.cut(rounds), topic: o.space.cut(rounds), end: o.space.cut(rounds)}
 	flat, list := make([]int32, total), make([]E, entries)
 	for i := range parts {
 		c := &parts[i]

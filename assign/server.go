@@ -358,7 +358,7 @@ func (c *identified) index() {
 
 // classify gives members with the same subscription one class. first is room for one list.
 func (c *identified) classify(first []int32) error {
-	var sets classSet
+	sets := classSet{lists: c.oneClass[:0]}
 	var seen seenLists[TopicID]
 	space := ints(first)
 	var before []TopicID

@@ -102,7 +102,8 @@ func (pr *problem) components() []component {
 				one.members = append(one.members, int32(i))
 			}
 		}
-		return []component{one}
+		pr.onePart[0] = one
+		return pr.onePart[:]
 	}
 	// Classes that share a topic belong together; the smallest class of a component is its root.
 	classes := len(pr.classTopics)

@@ -15,6 +15,7 @@ type explainFlags struct {
 	since        string
 	all          bool
 	id           string
+	tellID       string // tell this one among the others, "" for the last
 	watch        bool
 	exec         string
 }

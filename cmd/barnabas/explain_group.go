@@ -253,6 +253,9 @@ func (a *app) drawExplanation(w io.Writer, e explanation, f explainFlags) {
 		fmt.Fprintln(w)
 	}
 	stories := e.Incidents[len(e.Incidents)-1:]
+	if i := slices.IndexFunc(e.Incidents, func(inc journal.Incident) bool { return inc.ID == f.tellID }); i >= 0 {
+		stories = e.Incidents[i : i+1]
+	}
 	if f.all {
 		stories = e.Incidents
 	}

@@ -165,6 +165,7 @@ func listGroups(ctx context.Context, adm *adminClient) (map[string]listedGroup, 
 // matchGroups lists the cluster's groups and applies p. An argument that matches nothing is an error, unless lenient.
 func (a *app) matchGroups(ctx context.Context, adm *adminClient, p *groupPattern, lenient bool) ([]listedGroup, error) {
 	all, err := listGroups(ctx, adm)
+	err = a.groupError(err, "")
 	if err != nil && len(all) == 0 {
 		return nil, err
 	}
@@ -237,6 +238,8 @@ func groupCure(err error, group string) string {
 		return "a consumer has joined in between: stop it and repeat; " + describe + " shows who it is"
 	case kafka.GroupSubscribedToTopic:
 		return "a live member reads this topic: stop it first; " + describe + " shows who it is"
+	case kafka.CoordinatorLoadInProgress, kafka.CoordinatorNotAvailable, kafka.NotCoordinator:
+		return "the coordinator is starting or moving: try again in a moment"
 	case kafka.GroupAuthorizationFailed:
 		return "ask for the rights on the group, or use a principal that has them"
 	}

@@ -391,7 +391,7 @@ func (a *app) printRound(round lagRound) error {
 			if err != nil {
 				return wrap(err, "encoding the answer")
 			}
-			b.Write(j)
+			b.Write(escapeJSON(j))
 			b.WriteByte('\n')
 			continue
 		}

@@ -525,7 +525,7 @@ func (a *app) describeOne(ctx context.Context, adm *adminClient, group string, w
 	all, err := listGroups(ctx, adm)
 	l, ok := all[group]
 	if !ok {
-		return nil, err // an error if the broker that may know it did not answer
+		return nil, a.groupError(err, group) // an error if the broker that may know it did not answer
 	}
 	got, err := a.readGroups(ctx, adm, []listedGroup{l}, what)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,8 +13,11 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // goldenGroup is golden after member ids, which are made up by client and broker.
@@ -151,7 +155,8 @@ func TestHostileNamesDoNotReachTheTerminal(t *testing.T) {
 	}
 	file.WriteString("]")
 	ok(t, addr, file.String(), "groups", "import", "-", "--execute")
-	for _, args := range []string{"list", "describe --all", "lag", "lag --watch --rounds 1", "delete * --regex --dry-run", "describe nope\x1b[2J\n"} {
+	for _, args := range []string{"list", "describe --all", "lag", "lag --watch --rounds 1", "delete * --regex --dry-run", "describe nope\x1b[2J\n",
+		"describe --all -o json", "lag --watch --rounds 1 -o json", "list -o yaml", "export * --regex -o yaml"} {
 		r := invoke(t, addr, "", append([]string{"groups"}, strings.Split(strings.ReplaceAll(args, "* --regex", ".* --regex"), " ")...)...)
 		for i, c := range r.out + r.err {
 			if c < ' ' && c != '\n' || c >= 0x7f && c <= 0x9f || c == 0x202e {
@@ -162,12 +167,89 @@ func TestHostileNamesDoNotReachTheTerminal(t *testing.T) {
 			t.Errorf("%s: a name makes a line of its own:\n%s", args, r.out)
 		}
 	}
+	for _, form := range []string{"json", "yaml"} {
+		text := ok(t, addr, "", "groups", "export", "--regex", "(?s).*", "-o", form)
+		ok(t, addr, text, "groups", "import", "-", "--execute")
+		equal(t, text, ok(t, addr, "", "groups", "export", "--regex", "(?s).*", "-o", form))
+		equal(t, len(names), strings.Count(text, "offset: 0")+strings.Count(text, `"offset": 0`))
+	}
 	csv := ok(t, addr, "", "groups", "export", "--regex", "(?s).*")
 	ok(t, addr, "", "groups", "delete", "--regex", "(?s).*", "--yes")
 	ok(t, addr, csv, "groups", "import", "-", "--execute")
 	equal(t, csv, ok(t, addr, "", "groups", "export", "--regex", "(?s).*"))
 	equal(t, len(names), len(decode[[]groupRow](t, ok(t, addr, "", "groups", "list", "-o", "json"))))
 	equal(t, "GROUP  STATUS\n*      deleted\n", ok(t, addr, "", "groups", "delete", "*", "--yes")) // the group of that name, not all of them
+}
+
+func TestATroubledCoordinator(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	addr := c.ListenAddrs()[0]
+	ok(t, addr, "billing,orders,0,0\n", "groups", "import", "-", "--execute")
+	answer := func(key kmsg.Key, make func(kmsg.Request) kmsg.Response) {
+		c.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) { return make(req), nil, true })
+	}
+	answer(kmsg.OffsetCommit, func(req kmsg.Request) kmsg.Response { // a member has joined since the group was looked at
+		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+		for _, rt := range req.(*kmsg.OffsetCommitRequest).Topics {
+			st := kmsg.NewOffsetCommitResponseTopic()
+			st.Topic, st.TopicID = rt.Topic, rt.TopicID
+			for _, rp := range rt.Partitions {
+				sp := kmsg.NewOffsetCommitResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = rp.Partition, kerr.UnknownMemberID.Code
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp
+	})
+	refused(t, exitFailed, addr, "", []string{"groups", "reset-offsets", "billing", "--all-topics", "--to-latest", "--execute"},
+		"billing, orders-0: UNKNOWN_MEMBER_ID", "a consumer has joined in between", "barnabas groups describe billing --members")
+	answer(kmsg.OffsetDelete, func(req kmsg.Request) kmsg.Response {
+		resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
+		resp.ErrorCode = kerr.NonEmptyGroup.Code
+		return resp
+	})
+	refused(t, exitFailed, addr, "", []string{"groups", "delete-offsets", "billing", "--all-topics"}, "deleting offsets of group billing: NON_EMPTY_GROUP", "stop its consumers")
+	answer(kmsg.ListGroups, func(req kmsg.Request) kmsg.Response {
+		resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
+		resp.ErrorCode = kerr.GroupAuthorizationFailed.Code
+		return resp
+	})
+	refused(t, exitFailed, addr, "", []string{"groups", "list"}, "listing the groups of broker 0: GROUP_AUTHORIZATION_FAILED", "ask for the rights")
+	equal(t, "billing,orders,0,0\n", ok(t, addr, "", "groups", "export", "billing", "--with-group"))
+}
+
+// Brokers of 2019 list neither states nor types and describe no missing groups; everything else works.
+func TestAnOldKafka(t *testing.T) {
+	addr := newCluster(t, kfake.SeedTopics(2, "orders"), kfake.MaxVersions(kversion.V2_4_0()))
+	ok(t, addr, "a\nb\n", "produce", "orders", "-p", "1")
+	ok(t, addr, "billing,orders,1,1\n", "groups", "import", "-", "--execute")
+	equal(t, "GROUP    STATE  TYPE  PROTOCOL  MEMBERS  LAG  COORDINATOR\nbilling  Empty  -     -               0    1            0\n", ok(t, addr, "", "groups", "list", "--state", "empty"))
+	equal(t, "[]\n", ok(t, addr, "", "groups", "list", "--state", "stable", "-o", "json"))
+	stop := consumeGroup(t, addr, "live", "client-z", kgo.InstanceID("inst-1"))
+	refused(t, exitFailed, addr, "", []string{"groups", "reset-offsets", "live", "--topic", "orders", "--to-latest"}, "group live is Stable with 1 member")
+	stop()
+	ok(t, addr, "", "groups", "remove-members", "live", "--instance", "inst-1")
+	ok(t, addr, "", "groups", "reset-offsets", "live", "--topic", "orders", "--to-latest", "--execute")
+	equal(t, "live,orders,0,0\nlive,orders,1,2\n", ok(t, addr, "", "groups", "export", "live", "--with-group"))
+	ok(t, addr, "", "groups", "delete-offsets", "live", "--topic", "orders:1")
+	refused(t, exitFailed, addr, "", []string{"groups", "describe", "nobody"}, "no group nobody")
+	ok(t, addr, "", "groups", "delete", "live", "billing")
+}
+
+// More partitions than one commit carries.
+func TestALargeImport(t *testing.T) {
+	addr := newCluster(t, kfake.SeedTopics(2*commitBatch+1, "wide"))
+	var csv strings.Builder
+	for p := range 2*commitBatch + 1 {
+		fmt.Fprintf(&csv, "wide,%d,0\n", p)
+	}
+	ok(t, addr, csv.String(), "groups", "import", "-", "--group", "billing", "--execute")
+	equal(t, csv.String(), ok(t, addr, "", "groups", "export", "billing"))
 }
 
 func jsonText(t *testing.T, s string) string {

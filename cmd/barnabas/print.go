@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
@@ -26,6 +28,7 @@ func (a *app) emit(v any, draw func(w io.Writer)) error {
 		if err := enc.Encode(v); err != nil {
 			return wrap(err, "encoding the answer")
 		}
+		buf = *bytes.NewBuffer(escapeJSON(buf.Bytes()))
 	case "yaml":
 		if err := encodeYAML(&buf, v); err != nil {
 			return wrap(err, "encoding the answer")
@@ -44,22 +47,62 @@ func encodeYAML(w io.Writer, v any) error {
 		return err
 	}
 	var doc yaml.Node
-	if err := yaml.Unmarshal(j, &doc); err != nil {
+	if err := yaml.Unmarshal(escapeJSON(j), &doc); err != nil {
 		return err
 	}
 	plain(&doc)
-	enc := yaml.NewEncoder(w)
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
-	if err := enc.Encode(&doc); err != nil {
+	if err := cmp.Or(enc.Encode(&doc), enc.Close()); err != nil {
 		return err
 	}
-	return enc.Close()
+	_, err = w.Write(escapeYAML(out.Bytes()))
+	return err
 }
+
+// escapeJSON writes what a terminal would obey or hide, and YAML would refuse, as \u escapes: to a program both are the same text. The
+// encoder itself escapes only what is below a blank. Such characters stand in strings and nowhere else.
+func escapeJSON(j []byte) []byte {
+	return escapeHidden(j, func(out []byte, r rune) []byte {
+		hi, lo := utf16.EncodeRune(r)
+		return fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+	})
+}
+
+// escapeYAML does so for YAML, whose \u does not come in pairs. plain has put quotes around every such string.
+func escapeYAML(y []byte) []byte {
+	return escapeHidden(y, func(out []byte, r rune) []byte { return fmt.Appendf(out, `\U%08x`, r) })
+}
+
+func escapeHidden(text []byte, astral func([]byte, rune) []byte) []byte {
+	if bytes.IndexFunc(text, hidden) < 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text)+64)
+	for _, r := range string(text) {
+		switch {
+		case !hidden(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			out = astral(out, r)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
+func hidden(r rune) bool { return r > '~' && !unicode.IsPrint(r) }
 
 // plain takes JSON's braces and quotes off; the encoder puts quotes back where a string would read as something else.
 func plain(n *yaml.Node) {
 	n.Style = 0
-	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "\n") {
+	switch {
+	case n.Kind != yaml.ScalarNode:
+	case strings.IndexFunc(n.Value, hidden) >= 0:
+		n.Style = yaml.DoubleQuotedStyle
+	case strings.Contains(n.Value, "\n"):
 		n.Style = yaml.LiteralStyle
 	}
 	for _, c := range n.Content {

@@ -23,6 +23,7 @@ var jsonOutputs = map[string][]any{
 	"barnabas cluster describe":      {clusterInfo{}},
 	"barnabas config alter":          {[]configResult{}},
 	"barnabas config describe":       {[]configResource{}},
+	"barnabas demo slow-consumer":    {explanation{}},
 	"barnabas explain":               {explanation{}, clientlog.Report{}},
 	"barnabas groups delete":         {[]groupResult{}},
 	"barnabas groups delete-offsets": {[]deletedOffset{}},

@@ -124,7 +124,7 @@ Output is a table for people; -o json and -o yaml are for programs and keep thei
 	add("broker", brokerCommands(a)...)
 	add("data", newProduceCommand(a), newConsumeCommand(a), newOffsetsCommand(a), newRecordsCommand(a), newBenchCommand(a))
 	add("admin", newTopicsCommand(a), newGroupsCommand(a), newExplainCommand(a), newConfigCommand(a), newClusterCommand(a))
-	add("other", newSimulateCommand(a), newVersionCommand(a), newCompletionCommand(a))
+	add("other", newSimulateCommand(a), newDemoCommand(a), newVersionCommand(a), newCompletionCommand(a))
 	root.SetHelpCommandGroupID("other")
 	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp)))
 	return root

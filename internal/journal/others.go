@@ -40,7 +40,7 @@ func (r *Recorder) replaced(g *tracked, n coord.StaticMemberReplaced) {
 	}
 	g.byID[w.ID] = now
 	away := Millis(n.Away)
-	seat := newFact(FactSeatTaken, Measured, w.ID, fmt.Sprintf("it took the seat of %s, last heard of %s before", n.OldID, away)).ms(away)
+	seat := newFact(FactSeatTaken, Measured, w.ID, fmt.Sprintf("it took the seat of %s%s, last heard of %s before", n.OldID, atHost(old), away)).ms(away)
 	t := Trigger{At: Time(r.now), Kind: StaticReturn, Member: &w, Measured: "the seat was last heard of " + away.String() + " before"}
 	if n.Rebalance {
 		b := r.target(g)
@@ -90,6 +90,14 @@ func (r *Recorder) replaced(g *tracked, n coord.StaticMemberReplaced) {
 	}
 	r.look(b, until.Instant())
 	r.emit(b, Closed)
+}
+
+// atHost says where a member is, "" if that is not known.
+func atHost(m *member) string {
+	if m == nil || m.Host == "" {
+		return ""
+	}
+	return " at " + hostText(m.Host)
 }
 
 func (r *Recorder) requestRefused(g *tracked, n coord.RequestRefused) {

@@ -605,6 +605,9 @@ func (w *world) act(words []string) {
 			a.owned = nil
 			w.join(a, "")
 		}
+	case "next-batch": // it polls again, and is given the same batch
+		a.owned = nil
+		w.join(a, "")
 	case "poll-timeout": // the client notices that the application does not poll
 		id, generation := a.id, a.generation
 		w.leave(a, "consumer poll timeout has expired.")

@@ -39,7 +39,7 @@ var Meanings = map[Scenario]string{
 	Slow:       "B takes 10 s over one record, longer than the 7 s of max.poll.interval.ms; timed from the record to A owning everything, for clients that keep such a limit",
 	Static:     "B, then A, the leader, close and start again under the same group.instance.id: no generation changes, and the other sees nothing; timed from the first JoinGroup of the leader's return to its assignment",
 	Grown:      "the topic gets two more partitions; timed from there to the last assignment, metadata.max.age.ms is 1 s",
-	Restart:    "the broker is killed while B's JoinGroup waits, and started again; timed from the broker being ready to the last assignment",
+	Restart:    "the broker is killed while B's JoinGroup waits, and started again; timed from the broker being ready to the last assignment; later it is asked to stop and started once more, and members that keep their membership over that see nothing of it",
 }
 
 // What a client does when the program takes longer over a record than max.poll.interval.ms.
@@ -63,6 +63,7 @@ type Client struct {
 	Name        string // the Go members' Config.Client
 	Cooperative bool
 	JVM         bool
+	Steady      bool   // stays a member, without a callback, while the broker is away for less than a session
 	Lost        bool   // tells partitions that were lost from those that were revoked
 	Poll        string // PollLeaves, PollSilent or PollKeeps
 	// Known is what this client does against Apache Kafka too and ought not to: a fault that contains Fault becomes a note in the matrix.
@@ -129,16 +130,16 @@ func nodeMember(root string) ([]string, error) {
 func Clients() []Client {
 	var all []Client
 	for _, a := range []string{"range", "roundrobin", "sticky", "cooperative"} {
-		all = append(all, Client{Library: "Java kafka-clients", Assignor: a, Cooperative: a == "cooperative", JVM: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients")})
+		all = append(all, Client{Library: "Java kafka-clients", Assignor: a, Cooperative: a == "cooperative", JVM: true, Steady: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients")})
 	}
-	all = append(all, Client{Library: "Java kafka-clients 3.9", Assignor: "cooperative", Cooperative: true, JVM: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients-3.9")})
+	all = append(all, Client{Library: "Java kafka-clients 3.9", Assignor: "cooperative", Cooperative: true, JVM: true, Steady: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients-3.9")})
 	if _, ok := goMembers["confluent"]; ok {
 		for _, a := range []string{"range", "cooperative"} {
-			all = append(all, Client{Library: "confluent-kafka-go", Name: "confluent", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollLeaves})
+			all = append(all, Client{Library: "confluent-kafka-go", Name: "confluent", Assignor: a, Cooperative: a == "cooperative", Steady: true, Lost: true, Poll: PollLeaves})
 		}
 	}
 	for _, a := range []string{"range", "cooperative"} {
-		all = append(all, Client{Library: "franz-go", Name: "franz", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollKeeps, Known: []Known{
+		all = append(all, Client{Library: "franz-go", Name: "franz", Assignor: a, Cooperative: a == "cooperative", Steady: true, Lost: true, Poll: PollKeeps, Known: []Known{
 			{[]Scenario{Static}, "by restarts of static members", "franz-go's leader asks for one rebalance when it comes back, though it was told to skip the assignment; nothing moves"}}})
 	}
 	noStatic := func(name string) map[Scenario]string {

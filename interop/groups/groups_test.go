@@ -450,5 +450,24 @@ func restart(c *cell) {
 		c.timed(done.Sub(began))
 	}
 	c.flows("A", "B")
+	// Once more in peace, and asked to: who does not take the end of a connection for the end of the membership keeps all it has.
+	n := len(c.events())
+	c.step("the broker is asked to stop")
+	stopped := time.Now()
+	if err := c.broker.Stop(); err != nil {
+		c.die("%v", err)
+	}
+	if err := c.broker.Restart(ctx); err != nil {
+		c.die("%v", err)
+	}
+	away := time.Since(stopped)
+	c.step("the broker is ready")
+	c.balanced("A", "B")
+	c.flows("A", "B")
+	for _, m := range []string{"A", "B"} {
+		if e := c.since(n, m, groups.Assigned, groups.Revoked, groups.Lost); len(e) > 0 && c.client.Steady && away < groups.Session/2 {
+			c.fault("%s was told %s %v after a planned restart of %s", m, e[0].Kind, e[0].Partitions, away)
+		}
+	}
 	c.finish()
 }
