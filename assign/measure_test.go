@@ -80,31 +80,43 @@ func prepare(tb testing.TB, a Assignor, run string, members []Member, topics []T
 type timing struct{ fastest, median, p99 time.Duration }
 
 // measure repeats f until it has had so much of a CPU, or ten times as long has passed. Times are those of its own thread, so that other
-// work on the machine does not count (nor do garbage collectors on threads of their own). What is over soon is measured in batches of 50 µs
-// and more.
-func measure(budget time.Duration, f func()) timing {
+// work on the machine does not count (nor do garbage collectors on threads of their own).
+func measure(budget time.Duration, f func()) timing { return measureInTurn(budget, f)[0] }
+
+// measureInTurn measures several things in the same stretch of time, one after the other and again from the first, so that they can be
+// compared on a machine whose speed changes from second to second. What is over soon is measured in batches of 50 µs and more.
+func measureInTurn(budget time.Duration, fs ...func()) []timing {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	batch := func(n int) time.Duration {
+	batch := func(f func(), n int) time.Duration {
 		at := threadTime()
 		for range n {
 			f()
 		}
 		return threadTime() - at
 	}
-	n := 1
-	for took := batch(1); took < 50*time.Microsecond && n < 1<<12; took = batch(n) {
-		n *= 2
+	sizes, took := make([]int, len(fs)), make([][]time.Duration, len(fs))
+	for i, f := range fs {
+		sizes[i] = 1
+		for took := batch(f, 1); took < 50*time.Microsecond && sizes[i] < 1<<12; took = batch(f, sizes[i]) {
+			sizes[i] *= 2
+		}
 	}
-	var took []time.Duration
 	start, used := time.Now(), time.Duration(0)
-	for len(took) < 5 || used < budget && time.Since(start) < 10*budget {
-		t := batch(n)
-		used += t
-		took = append(took, t/time.Duration(n))
+	budget *= time.Duration(len(fs))
+	for len(took[0]) < 5 || used < budget && time.Since(start) < 10*budget {
+		for i, f := range fs {
+			t := batch(f, sizes[i])
+			used += t
+			took[i] = append(took[i], t/time.Duration(sizes[i]))
+		}
 	}
-	slices.Sort(took)
-	return timing{took[0], took[len(took)/2], took[len(took)*99/100]}
+	var all []timing
+	for _, t := range took {
+		slices.Sort(t)
+		all = append(all, timing{t[0], t[len(t)/2], t[len(t)*99/100]})
+	}
+	return all
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.3g", float64(d)/1e6) }
@@ -146,99 +158,94 @@ type bench struct {
 
 func (b *bench) row(r benchRow) {
 	owner, count, out := filled(r.partitions, none), make([]int32, r.members+1), make([]int32, r.partitions)
-	least := measure(b.budget, func() { floor(owner, count, out) })
-	equal := r.shape == "equal"
-	cells := []string{r.shape, r.size(), millis(least.fastest)}
-	var allocated []string
-	var fresh, freshUniform timing
-	where := func(run, assignor string) string {
-		return fmt.Sprintf("%s, %s, %s, %s", r.shape, r.size(), run, assignor)
+	fs := []func(){func() { floor(owner, count, out) }}
+	type cell struct {
+		run, assignor string
+		in            instance
 	}
-	uniforms := []string{"-", "-"}
-	for _, run := range []string{"full", "join", "leave", "grow"} {
-		in, members, topics := r.draw(b, run)
-		client := func() {
-			if _, err := (CooperativeSticky{}).Assign(in.members, in.topics); err != nil {
+	var cells []cell
+	add := func(run, assignor string, in instance, f func() error) {
+		cells = append(cells, cell{run, assignor, in})
+		fs = append(fs, func() {
+			if err := f(); err != nil {
 				b.Fatal(err)
-			}
-		}
-		took := measure(b.budget, client)
-		cells = append(cells, took.three())
-		n, mb := memory(client)
-		allocated = append(allocated, fmt.Sprint(n))
-		if equal {
-			b.allocations = max(b.allocations, n)
-			if ratio := float64(took.fastest) / float64(least.fastest); ratio > 10 {
-				b.equal = append(b.equal, fmt.Sprintf("%s: %.1f", where(run, "cooperative-sticky"), ratio))
-			}
-		}
-		if run == "full" {
-			fresh = took
-			if equal {
-				b.worst = max(b.worst, float64(took.fastest)/float64(least.fastest))
-			}
-			cells = append(cells, fmt.Sprintf("%.1f", float64(took.fastest)/float64(least.fastest)), fmt.Sprintf("%.2f", mb))
-		}
-		if run == "join" && took.fastest > fresh.fastest {
-			b.joins = append(b.joins, fmt.Sprintf("%s: %s ms against %s", where(run, "cooperative-sticky"), millis(took.fastest), millis(fresh.fastest)))
-		}
-		if how := proof(in, target(b, in)); how != "" {
-			b.unproven = append(b.unproven, where(run, how))
-		}
-		if members == nil {
-			if run == "full" || run == "join" {
-				b.compare(r, run, in, took, timing{}, nil)
-			}
-			continue
-		}
-		server := func() {
-			if _, err := (Uniform{}).Assign(members, topics); err != nil {
-				b.Fatal(err)
-			}
-		}
-		uniform := measure(b.budget, server)
-		n, _ = memory(server)
-		switch {
-		case run == "full":
-			freshUniform, uniforms[0] = uniform, uniform.three()
-		default:
-			uniforms[1] = uniform.three()
-			if uniform.fastest > freshUniform.fastest {
-				b.joins = append(b.joins, fmt.Sprintf("%s: %s ms against %s", where(run, "uniform"), millis(uniform.fastest), millis(freshUniform.fastest)))
-			}
-		}
-		if equal {
-			b.allocations = max(b.allocations, n)
-			if ratio := float64(uniform.fastest) / float64(least.fastest); ratio > 10 {
-				b.equal = append(b.equal, fmt.Sprintf("%s: %.1f", where(run, "uniform"), ratio))
-			}
-		}
-		b.compare(r, run, in, took, uniform, func(theirs timing) {
-			if theirs.fastest < uniform.fastest {
-				b.slower = append(b.slower, fmt.Sprintf("%s: %s ms against %s", where(run, "uniform"), millis(uniform.fastest), millis(theirs.fastest)))
 			}
 		})
 	}
-	b.ours = append(b.ours, "| "+strings.Join(append(append(cells, uniforms...), strings.Join(allocated, ", ")), " | ")+" |")
+	var proofs []string
+	for _, run := range []string{"full", "join", "leave", "grow"} {
+		in, members, topics := r.draw(b, run)
+		add(run, "cooperative-sticky", in, func() error { _, err := CooperativeSticky{}.Assign(in.members, in.topics); return err })
+		if members != nil {
+			add(run, "uniform", in, func() error { _, err := Uniform{}.Assign(members, topics); return err })
+		}
+		if how := proof(in, target(b, in)); how != "" {
+			proofs = append(proofs, fmt.Sprintf("%s, %s, %s: %s", r.shape, r.size(), run, how))
+		}
+	}
+	b.unproven = append(b.unproven, proofs...)
+	times := measureInTurn(b.budget, fs...)
+	least, times := times[0].fastest, times[1:]
+	shown := map[string]string{"uniform full": "-", "uniform join": "-"}
+	var allocated []string
+	fresh, server := make(map[string]time.Duration), make(map[string]timing)
+	for i, c := range cells {
+		where := fmt.Sprintf("%s, %s, %s, `%s`", r.shape, r.size(), c.run, c.assignor)
+		floors := float64(times[i].fastest) / float64(least)
+		n, mb := memory(fs[i+1])
+		if r.shape == "equal" {
+			b.allocations = max(b.allocations, n)
+			if floors > 10 {
+				b.equal = append(b.equal, fmt.Sprintf("%s: %.1f", where, floors))
+			}
+			if c.run == "full" {
+				b.worst = max(b.worst, floors)
+			}
+		}
+		if c.run == "full" {
+			fresh[c.assignor] = times[i].fastest
+		} else if full := fresh[c.assignor]; c.run == "join" && times[i].fastest > full {
+			b.joins = append(b.joins, fmt.Sprintf("%s: %s ms against %s", where, millis(times[i].fastest), millis(full)))
+		}
+		if c.assignor == "uniform" {
+			shown["uniform "+c.run] = times[i].three()
+			server[c.run] = times[i]
+			continue
+		}
+		shown[c.run] = times[i].three()
+		allocated = append(allocated, fmt.Sprint(n))
+		if c.run == "full" {
+			shown["floors"], shown["MB"] = fmt.Sprintf("%.1f", floors), fmt.Sprintf("%.2f", mb)
+		}
+	}
+	b.ours = append(b.ours, "| "+strings.Join([]string{r.shape, r.size(), millis(least), shown["full"], shown["floors"], shown["MB"], shown["join"],
+		shown["leave"], shown["grow"], shown["uniform full"], shown["uniform join"], strings.Join(allocated, ", ")}, " | ")+" |")
+	for i, c := range cells {
+		if c.assignor == "cooperative-sticky" && (c.run == "full" || c.run == "join") {
+			b.compare(r, c.run, c.in, times[i], server[c.run])
+		}
+	}
 }
 
 // compare gives the same group to Java and to franz-go.
-func (b *bench) compare(r benchRow, run string, in instance, client, server timing, judge func(theirs timing)) {
+func (b *bench) compare(r benchRow, run string, in instance, client, server timing) {
 	var javaClient, javaServer, leader, franz timing
 	if b.java != nil {
 		// Java's sticky needs minutes and more for large groups with unequal subscriptions, and is not asked.
 		if strings.HasPrefix(r.shape, "equal") || r.members <= 100 {
 			javaClient = b.java.time(b, "cooperative-sticky", in, b.javaBudget)
 		}
-		if judge != nil { // Java's uniform knows no racks
+		if server.fastest > 0 { // Java's uniform knows no racks
 			javaServer = b.java.time(b, "server-uniform", in, b.javaBudget)
-			judge(javaServer)
+			if javaServer.fastest < server.fastest {
+				b.slower = append(b.slower, fmt.Sprintf("%s, %s, %s: %s ms against %s", r.shape, r.size(), run, millis(server.fastest), millis(javaServer.fastest)))
+			}
 		}
 	}
-	if !strings.Contains(r.shape, "racks") {
+	if !strings.Contains(r.shape, "racks") { // franz-go looks at leaders only
 		joined, counts := encoded(b, in)
-		leader = measure(b.budget, func() { leadOurs(b, joined, in.topics) })
-		franz = measure(b.budget, func() { leadFranz(b, joined, counts) })
+		lead := measureInTurn(b.budget, func() { leadOurs(b, joined, in.topics) }, func() { leadFranz(b, joined, counts) })
+		leader, franz = lead[0], lead[1]
 	}
 	b.beside = append(b.beside, "| "+strings.Join([]string{r.shape, r.size(), run, client.two(), javaClient.two(), server.two(), javaServer.two(),
 		leader.two(), franz.two()}, " | ")+" |")

@@ -227,31 +227,6 @@ func (a *app) drawExplanation(w io.Writer, e explanation, f explainFlags) {
 		fmt.Fprintf(w, "No rebalance of %s since %s is on record.\n", printable(e.Group), e.Since)
 		return
 	}
-	if len(e.Incidents) > 1 {
-		const most = 30
-		shown := e.Incidents
-		if len(shown) > most && !f.all {
-			fmt.Fprintf(w, "The last %d of %s; --all shows all.\n", most, humanCount(int64(len(shown))))
-			shown = shown[len(shown)-most:]
-		}
-		t := newTable("ID", ">TOOK", "CAUSE", "WHAT", "WHO", "MEMBERS", ">MOVED", "CONFIDENCE")
-		for _, inc := range shown {
-			t.row(incidentRow(inc)...)
-		}
-		t.draw(w, a.paint)
-		fmt.Fprintln(w)
-	}
-	for _, fd := range e.Findings {
-		a.title(w, "%s (%s)", fd.Title, fd.Detector)
-		fmt.Fprintf(w, "  %s\n", printable(fd.Text))
-		for _, ad := range fd.Advice {
-			fmt.Fprintf(w, "  do: %s\n", printable(ad.Text))
-			if ad.Arithmetic != "" {
-				fmt.Fprintf(w, "      %s\n", printable(ad.Arithmetic))
-			}
-		}
-		fmt.Fprintln(w)
-	}
 	stories := e.Incidents[len(e.Incidents)-1:]
 	if i := slices.IndexFunc(e.Incidents, func(inc journal.Incident) bool { return inc.ID == f.tellID }); i >= 0 {
 		stories = e.Incidents[i : i+1]
@@ -264,6 +239,31 @@ func (a *app) drawExplanation(w io.Writer, e explanation, f explainFlags) {
 			fmt.Fprintln(w)
 		}
 		a.tell(w, &stories[i])
+	}
+	for _, fd := range e.Findings {
+		fmt.Fprintln(w)
+		a.title(w, "%s (%s)", fd.Title, fd.Detector)
+		fmt.Fprintf(w, "  %s\n", printable(fd.Text))
+		for _, ad := range fd.Advice {
+			fmt.Fprintf(w, "  do: %s\n", printable(ad.Text))
+			if ad.Arithmetic != "" {
+				fmt.Fprintf(w, "      %s\n", printable(ad.Arithmetic))
+			}
+		}
+	}
+	if len(e.Incidents) > 1 {
+		fmt.Fprintln(w)
+		const most = 30
+		shown := e.Incidents
+		if len(shown) > most && !f.all {
+			fmt.Fprintf(w, "The last %d of %s; --all shows all.\n", most, humanCount(int64(len(shown))))
+			shown = shown[len(shown)-most:]
+		}
+		t := newTable("ID", ">TOOK", "CAUSE", "WHAT", "WHO", "MEMBERS", ">MOVED", "CONFIDENCE")
+		for _, inc := range shown {
+			t.row(incidentRow(inc)...)
+		}
+		t.draw(w, a.paint)
 	}
 	if len(stories) < len(e.Incidents) {
 		fmt.Fprintln(w, "\n--all tells the others, too; --id ID tells one.")

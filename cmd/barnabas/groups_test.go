@@ -144,7 +144,7 @@ func TestAStaticMemberIsRemoved(t *testing.T) {
 func TestHostileNamesDoNotReachTheTerminal(t *testing.T) {
 	addr := newCluster(t, kfake.SeedTopics(1, "orders"))
 	ok(t, addr, "x\n", "produce", "orders")
-	names := []string{"a\x1b[2Jb", "two\nlines", "tab\there", "back\bspace", "bidi\u202etxt", "comma, \"quote\"", "*", " blank ", "日本", "\u009b31m"}
+	names := []string{"a\x1b[2Jb", "two\nlines", "tab\there", "back\bspace", "bidi\u202etxt", "comma, \"quote\"", "*", " blank ", "日本", "\u009b31m", "tag\U000e0041", "\ufeffbom", "del\x7f"}
 	var file strings.Builder
 	file.WriteString("[")
 	for i, n := range names {

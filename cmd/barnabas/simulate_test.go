@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -166,4 +167,33 @@ func TestSimulateALiveGroup(t *testing.T) {
 		t.Errorf("a restart of everybody without a rebalance: %+v", r)
 	}
 	ok(t, "localhost:1", "", "simulate", file, "--set", "static=true")
+}
+
+// TestSimulateDocsAreCurrent runs the commands of docs/simulate.md whose output stands there, and compares.
+func TestSimulateDocsAreCurrent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a deploy of a hundred consumers, five times")
+	}
+	file := filepath.Join("..", "..", "docs", "simulate.md")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	block := regexp.MustCompile("(?ms)^```\n\\$ barnabas (simulate [^\n]*)\n(.*?)^```$")
+	now := block.ReplaceAllStringFunc(string(text), func(b string) string {
+		found++
+		args := strings.Fields(block.FindStringSubmatch(b)[1])
+		return "```\n$ barnabas " + strings.Join(args, " ") + "\n" + ok(t, "localhost:1", "", args...) + "```"
+	})
+	if found < 5 {
+		t.Errorf("%d commands only", found)
+	}
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(now), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	equal(t, string(text), now)
 }

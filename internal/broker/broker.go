@@ -151,7 +151,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 		b.log.Info("serving clients", "listener", l.config.Name, "address", l.Addr().String())
 	}
 	b.ready.Store(true)
-	b.startRates()
+	b.startConsole()
 	b.log.Info("broker started", "version", o.Version, "node", b.node, "cluster", b.control.Image().ClusterID(),
 		"partitions", len(b.parts.All()), "took", time.Since(began).Round(time.Millisecond))
 	return b, nil

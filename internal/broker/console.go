@@ -60,14 +60,15 @@ func (b *Broker) newConsole(version string) *console.Console {
 	return console.New(console.Config{Source: b.console, Changes: b.console.changes, LoopbackOnly: !b.static.Broker.Admin.AllowRemote, Version: version, Logger: b.log})
 }
 
-// startRates notes log ends until Close; the broker is ready when it is called.
-func (b *Broker) startRates() {
+// startConsole reads what the journal has from before, and notes log ends for rates until Close; the broker is ready when it is called.
+func (b *Broker) startConsole() {
 	if b.console == nil {
 		return
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
+		b.console.readHistory(stop)
 		tick := time.NewTicker(consoleRateEvery)
 		defer tick.Stop()
 		for {

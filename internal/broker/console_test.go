@@ -129,35 +129,87 @@ func TestConsoleHearsOfChangesAndCloses(t *testing.T) {
 	b := testkit.Start(t)
 	testkit.Dial(t, b.Addr()).CreateTopic("t", 1)
 	newCommitter(t, b, "warm") // __consumer_offsets is there, and loaded
+	news := listen(t, b)
+	joinAs(t, b, "app", "c")
+	for heard := false; !heard; {
+		select {
+		case line := <-news:
+			heard = strings.Contains(line, `"app"`)
+		case <-time.After(20 * time.Second):
+			t.Fatal("nobody told the page that a group changed")
+		}
+	}
+	began := time.Now()
+	b.Stop()
+	for range news { // until the stream ends
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("an open page held the broker up for %v", took)
+	}
+}
+
+// listen opens the stream of changes, as a page does; the channel is closed when it ends.
+func listen(t testing.TB, b *testkit.Broker) <-chan string {
+	t.Helper()
 	r, err := http.Get("http://" + b.AdminAddress() + "/console/events")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Body.Close()
-	heard := make(chan bool, 1)
-	ended := make(chan struct{})
+	lines := make(chan string, 1000)
 	go func() {
-		defer close(ended)
-		lines := bufio.NewScanner(r.Body)
-		for lines.Scan() {
-			if strings.Contains(lines.Text(), `"app"`) {
-				select {
-				case heard <- true:
-				default:
-				}
-			}
+		defer close(lines)
+		defer r.Body.Close()
+		for in := bufio.NewScanner(r.Body); in.Scan(); {
+			lines <- in.Text()
 		}
 	}()
+	return lines
+}
+
+// Rebalances are shown as they happen, with their cause, and are there again after a restart.
+func TestConsoleShowsIncidentsAcrossARestart(t *testing.T) {
+	b := testkit.Start(t)
+	testkit.Dial(t, b.Addr()).CreateTopic("t", 1)
+	newCommitter(t, b, "warm")
 	joinAs(t, b, "app", "c")
-	select {
-	case <-heard:
-	case <-time.After(20 * time.Second):
-		t.Fatal("nobody told the page that a group changed")
+	type page struct {
+		Incidents []struct {
+			Incident, Cause, Stage, Title string
+			Ended                         *string
+		}
 	}
-	began := time.Now()
-	b.Stop()
-	<-ended
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("an open page held the broker up for %v", took)
+	news := listen(t, b)
+	var first page
+	for len(first.Incidents) == 0 || first.Incidents[0].Ended == nil {
+		first = getJSON[page](t, b, "/api/v1/incidents?group=app")
+		select {
+		case <-news: // of any group, or the tick that comes without
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no incident: %+v", first)
+		}
+	}
+	if in := first.Incidents[len(first.Incidents)-1]; in.Cause != "C01" {
+		t.Errorf("the first is %+v", in)
+	}
+	if _, p := getPage(t, b, "/console/group?name=app"); !strings.Contains(p, "<b>C01</b> first start") {
+		t.Error("the group's page does not show it")
+	}
+	row := getJSON[struct {
+		Groups []struct {
+			Rebalances int
+			LastCause  string `json:"last_cause"`
+		}
+	}](t, b, "/api/v1/groups?q=app").Groups
+	if len(row) != 1 || row[0].Rebalances < 1 || row[0].LastCause == "" {
+		t.Errorf("in the list: %+v", row)
+	}
+	b.Restart()
+	b.Logs.Await(t, "rebalances from before the start are at hand")
+	again := getJSON[page](t, b, "/api/v1/incidents?group=app")
+	if len(again.Incidents) == 0 {
+		t.Fatal("after the restart there are none")
+	}
+	if got, want := again.Incidents[len(again.Incidents)-1].Incident, first.Incidents[len(first.Incidents)-1].Incident; got != want {
+		t.Errorf("after the restart the first is %s, it was %s", got, want)
 	}
 }
