@@ -47,7 +47,7 @@ func encodeYAML(w io.Writer, v any) error {
 		return err
 	}
 	var doc yaml.Node
-	if err := yaml.Unmarshal(escapeJSON(j), &doc); err != nil {
+	if err := yaml.Unmarshal(escapeYAML(j), &doc); err != nil {
 		return err
 	}
 	plain(&doc)
@@ -70,7 +70,7 @@ func escapeJSON(j []byte) []byte {
 	})
 }
 
-// escapeYAML does so for YAML, whose \u does not come in pairs. plain has put quotes around every such string.
+// escapeYAML does so for YAML, whose \u does not come in pairs. plain has put quotes around every such string; JSON has them anyway.
 func escapeYAML(y []byte) []byte {
 	return escapeHidden(y, func(out []byte, r rune) []byte { return fmt.Appendf(out, `\U%08x`, r) })
 }
