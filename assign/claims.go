@@ -264,32 +264,37 @@ func (c *classic) claimRest(cl *claims, m int32, list []TopicPartitions, held []
 	}
 }
 
-// sameTopics is how many topics two lists have in common at their beginning.
+// sameTopics is how many topics two lists have in common at their beginning. It is a function of its own so that the loop has the registers to
+// itself: a third of the instructions of a rebalance are here and in singles.
+//
+//go:noinline
 func sameTopics(a, b []TopicPartitions) int {
-	n := 0
-	for n < len(a) && n < len(b) && same(a[n].Topic, b[n].Topic) {
-		n++
+	a = a[:min(len(a), len(b))]
+	b = b[:len(a)]
+	for n := range a {
+		if !same(a[n].Topic, b[n].Topic) {
+			return n
+		}
 	}
-	return n
+	return len(a)
 }
 
 // singles takes claims as long as each is to one partition that exists and is nobody's yet, of a topic after the one before. It answers how
 // many it took.
 func (c *classic) singles(m, before int32, list []TopicPartitions, held []int32) int {
 	base, owner, n := c.base, c.owner, 0
-	held = held[:len(list)]
-	for n < len(list) {
+	for held = held[:len(list)]; n < len(list); n++ {
 		t, partitions := held[n], list[n].Partitions
 		if t <= before || len(partitions) != 1 {
 			break
 		}
 		from, p := base[t], partitions[0]
-		if uint32(p) >= uint32(base[t+1]-from) || owner[from+p] != none {
+		p += from
+		if p < from || p >= base[t+1] || owner[p] != none {
 			break
 		}
-		owner[from+p] = m
+		owner[p] = m
 		before = t
-		n++
 	}
 	c.load[m] += int32(n)
 	return n

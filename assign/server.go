@@ -281,30 +281,35 @@ func (c *identified) claimRest(cl *claims, m int32, list []IDPartitions, held []
 	}
 }
 
+// sameIDs is sameTopics for ids.
+//
+//go:noinline
 func sameIDs(a, b []IDPartitions) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n].Topic == b[n].Topic {
-		n++
+	a = a[:min(len(a), len(b))]
+	b = b[:len(a)]
+	for n := range a {
+		if a[n].Topic != b[n].Topic {
+			return n
+		}
 	}
-	return n
+	return len(a)
 }
 
 // singles is classic.singles for ids.
 func (c *identified) singles(m, before int32, list []IDPartitions, held []int32) int {
 	base, owner, n := c.base, c.owner, 0
-	held = held[:len(list)]
-	for n < len(list) {
+	for held = held[:len(list)]; n < len(list); n++ {
 		t, partitions := held[n], list[n].Partitions
 		if t <= before || len(partitions) != 1 {
 			break
 		}
 		from, p := base[t], partitions[0]
-		if uint32(p) >= uint32(base[t+1]-from) || owner[from+p] != none {
+		p += from
+		if p < from || p >= base[t+1] || owner[p] != none {
 			break
 		}
-		owner[from+p] = m
+		owner[p] = m
 		before = t
-		n++
 	}
 	c.load[m] += int32(n)
 	return n

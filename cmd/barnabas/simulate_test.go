@@ -184,6 +184,9 @@ func TestSimulateDocsAreCurrent(t *testing.T) {
 	now := block.ReplaceAllStringFunc(string(text), func(b string) string {
 		found++
 		args := strings.Fields(block.FindStringSubmatch(b)[1])
+		if args[1] == "rolling-deploy" && !*rewrite {
+			return b // many seconds
+		}
 		return "```\n$ barnabas " + strings.Join(args, " ") + "\n" + ok(t, "localhost:1", "", args...) + "```"
 	})
 	if found < 5 {

@@ -264,6 +264,10 @@ func (p *pen) lanes() {
 	if p.d.Narrow {
 		labelMax = p.d.Right - p.d.Left
 	}
+	names := map[string]int{}
+	for i := range p.h.lanes {
+		names[p.w.laneLabel(&p.h.lanes[i])]++
+	}
 	p.laneTop = make([]float64, len(p.h.lanes))
 	for i := range p.h.lanes {
 		l := &p.h.lanes[i]
@@ -273,6 +277,10 @@ func (p *pen) lanes() {
 		}
 		hgt := max(least, content+2*pad) + labelRoom
 		b := laneBox{Y: y, H: hgt, Odd: i%2 == 1, Label: p.w.laneLabel(l), Title: p.w.laneTitle(l)}
+		if names[b.Label] > 1 && l.members == 1 { // several of one client on one host: the end of their ids tells them apart
+			end := " …" + shown(l.who.ID[max(0, len(l.who.ID)-4):])
+			b.Label = shorten(b.Label, 12, labelMax-textWidth(end, 12)) + end
+		}
 		b.Label = shorten(b.Label, 12, labelMax)
 		p.laneTop[i] = y + labelRoom + (hgt-labelRoom-max(0, content))/2
 		b.TextY = y + hgt/2 + 4

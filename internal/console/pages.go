@@ -192,16 +192,21 @@ func (s *Console) group(q *request) (*answer, error) {
 	if list.More && len(list.List) > 0 {
 		b.Older = "?" + url.Values{"name": {name}, "before": {list.List[len(list.List)-1].ID}}.Encode() + "#incidents"
 	}
-	b.Advice = collect(list.List)
+	b.Advice = collect(list.List, g.Findings)
 	if b.Timeline, err = s.timelineOf(q, g, list.List); err != nil {
 		return nil, err
 	}
 	return &answer{"group.html", &page{Title: shown(name), Section: "groups", Watch: "group", WatchName: name, Body: b}}, nil
 }
 
-// collect is what the incidents advise, each advice once.
-func collect(list []journal.Incident) (out []advised) {
+// collect is what the incidents advise, each advice once, and none that a finding gives already.
+func collect(list []journal.Incident, findings []journal.Finding) (out []advised) {
 	seen := map[string]bool{}
+	for _, f := range findings {
+		for _, a := range f.Advice {
+			seen[a.Setting+"\x00"+a.Text] = true
+		}
+	}
 	for i := range list {
 		for _, a := range list[i].Advice {
 			if key := a.Setting + "\x00" + a.Text; !seen[key] && len(out) < 6 {
@@ -236,7 +241,7 @@ type preset struct {
 var presets = []struct {
 	label string
 	d     time.Duration
-}{{"5 min", 5 * time.Minute}, {"15 min", 15 * time.Minute}, {"1 h", time.Hour}, {"6 h", 6 * time.Hour}, {"24 h", 24 * time.Hour}, {"7 d", 7 * 24 * time.Hour}, {"30 d", 30 * 24 * time.Hour}}
+}{{"1 min", time.Minute}, {"5 min", 5 * time.Minute}, {"15 min", 15 * time.Minute}, {"1 h", time.Hour}, {"6 h", 6 * time.Hour}, {"24 h", 24 * time.Hour}, {"7 d", 7 * 24 * time.Hour}, {"30 d", 30 * 24 * time.Hour}}
 
 // Bounds of a timeline's time.
 const (

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -229,12 +230,18 @@ func (w *world) settle() {
 		w.m.settled(w.now)
 		if w.zero == 0 && w.m.waiting == 0 {
 			w.m.waiting = w.now
-			wait := time.Duration(w.sc.Warmup) + w.times.within(time.Duration(w.sc.WarmupSpread))
-			w.after(wait, w.begin)
+			w.after(time.Duration(w.sc.Warmup)+spread(w.opt.Seed, time.Duration(w.sc.WarmupSpread)), w.begin)
 		}
 	case !at && !w.m.disturbed:
 		w.m.disturbed, w.m.disturbedAt = true, w.now
 	}
+}
+
+// spread is a part of d for each seed, such that seeds that follow each other lie evenly (multiples of the golden ratio): a mean over many seeds
+// is then a mean over all phases of a heartbeat, and not a matter of luck.
+func spread(seed uint64, d time.Duration) time.Duration {
+	hi, _ := bits.Mul64(seed*0x9e3779b97f4a7c15, uint64(d))
+	return time.Duration(hi)
 }
 
 // settled reports whether everybody who runs has what is theirs, and all of it is read.

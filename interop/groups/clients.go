@@ -63,9 +63,11 @@ type Client struct {
 	Name        string // the Go members' Config.Client
 	Cooperative bool
 	JVM         bool
-	Steady      bool   // stays a member, without a callback, while the broker is away for less than a session
-	Lost        bool   // tells partitions that were lost from those that were revoked
-	Poll        string // PollLeaves, PollSilent or PollKeeps
+	// Steady: stays a member, without a callback, while its only broker is away for less than a session. Java 4 does not: its leader starts from the
+	// bootstrap servers again, with no metadata at first, and takes that for a change of the topic. franz-go gives up after some failed heartbeats.
+	Steady bool
+	Lost   bool   // tells partitions that were lost from those that were revoked
+	Poll   string // PollLeaves, PollSilent or PollKeeps
 	// Known is what this client does against Apache Kafka too and ought not to: a fault that contains Fault becomes a note in the matrix.
 	Known []Known
 	// Lacks holds the reasons for skips.
@@ -130,7 +132,7 @@ func nodeMember(root string) ([]string, error) {
 func Clients() []Client {
 	var all []Client
 	for _, a := range []string{"range", "roundrobin", "sticky", "cooperative"} {
-		all = append(all, Client{Library: "Java kafka-clients", Assignor: a, Cooperative: a == "cooperative", JVM: true, Steady: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients")})
+		all = append(all, Client{Library: "Java kafka-clients", Assignor: a, Cooperative: a == "cooperative", JVM: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients")})
 	}
 	all = append(all, Client{Library: "Java kafka-clients 3.9", Assignor: "cooperative", Cooperative: true, JVM: true, Steady: true, Lost: true, Poll: PollLeaves, Program: javaMember("clients-3.9")})
 	if _, ok := goMembers["confluent"]; ok {
@@ -139,7 +141,7 @@ func Clients() []Client {
 		}
 	}
 	for _, a := range []string{"range", "cooperative"} {
-		all = append(all, Client{Library: "franz-go", Name: "franz", Assignor: a, Cooperative: a == "cooperative", Steady: true, Lost: true, Poll: PollKeeps, Known: []Known{
+		all = append(all, Client{Library: "franz-go", Name: "franz", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollKeeps, Known: []Known{
 			{[]Scenario{Static}, "by restarts of static members", "franz-go's leader asks for one rebalance when it comes back, though it was told to skip the assignment; nothing moves"}}})
 	}
 	noStatic := func(name string) map[Scenario]string {
