@@ -90,7 +90,7 @@ var adminRows = []Definition{
 	d("admin.allow.remote", Boolean, "false", Medium, "The admin port has no authentication. Unless this is true it binds loopback addresses only; with true everyone who reaches the port can read the console: the names of topics and groups, the client ids and addresses of their members, offsets, lag and every rebalance, besides metrics and, with admin.pprof.enable, memory. Records are not shown, and nothing can be changed.").ours(),
 	d("admin.pprof.enable", Boolean, "false", Low, "Serve Go's profiles under /debug/pprof/ on the admin port.").ours(),
 	d("metrics.topics.max", Int, "1000", Medium, "How many topics get metrics of their own; later ones are counted together under the topic name \"_other\". It keeps the size of /metrics bounded.").ours().atLeast(0),
-	d("metrics.groups.max", Int, "1000", Medium, "How many consumer groups get metrics of their own; later ones are counted together under the group name \"_other\".").ours().atLeast(0),
+	d("metrics.groups.max", Int, "1000", Medium, "How many consumer groups get metrics of their own; later ones, and those with names longer than 256 bytes, are counted together under the group name \"_other\".").ours().atLeast(0),
 }
 
 // logRows: the log apart from what topics can override.

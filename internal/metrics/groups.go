@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,13 +36,16 @@ type groupSet struct {
 	other *Group
 }
 
+// groupNameMax is the longest name, in bytes, that a group is shown by; clients may choose names of 32 KiB.
+const groupNameMax = 256
+
 // Group is the counters of a group; beyond GroupsMax, those that such groups share. It takes no lock unless the group is new.
 func (m *Metrics) Group(name string) *Group {
 	if g := (*m.groups.own.Load())[name]; g != nil {
 		return g
 	}
-	if name == otherGroups {
-		return m.groups.other
+	if name == otherGroups || len(name) > groupNameMax || !utf8.ValidString(name) {
+		return m.groups.other // what a client made up must neither swell a scrape nor break it
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -267,6 +267,26 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// A group's name is whatever a client sends.
+func TestGroupsWithOddNames(t *testing.T) {
+	long := strings.Repeat("x", groupNameMax+1)
+	now := []GroupSample{{Name: "\xff", State: "Empty", Lag: 1}, {Name: "\xfe", State: "Empty", Lag: 2}, {Name: long, State: "Empty", Lag: 4}, {Name: "\"quoted\"\n", State: "Empty", Lag: 8},
+		{Name: "", State: "Empty", Lag: 16}, {Name: otherGroups, State: "Empty", Lag: 32}}
+	m := New(Options{GroupsMax: 10, Sample: func() Sample { return Sample{Groups: now} }})
+	for _, g := range now {
+		m.Group(g.Name).Committed(1)
+		m.GroupNotes([]runtime.TimedNote{{Note: coord.GroupDeleted{Group: g.Name}}})
+		m.Group(g.Name).Committed(1)
+	}
+	check(t, m, map[string]string{
+		`barnabas_group_lag_records{group="_other"}`:       "39",
+		`barnabas_group_commits_total{group="_other"}`:     "8",
+		`barnabas_group_lag_records{group="\"quoted\"\n"}`: "8",
+		`barnabas_group_lag_records{group=""}`:             "16",
+		`barnabas_groups{state="Empty"}`:                   "6",
+	})
+}
+
 // Two metrics of one process must not meet in a global registry, and counting must not allocate.
 func TestCountingDoesNotAllocate(t *testing.T) {
 	New(Options{})

@@ -143,7 +143,8 @@ func someVersions(r wire.Range) []int16 {
 }
 
 func TestEveryFieldOfEveryRequestMayLie(t *testing.T) {
-	b := testkit.Start(t, "auto.create.topics.enable=false")
+	b := testkit.Start(t, "auto.create.topics.enable=false", "offsets.topic.num.partitions=3")
+	awaitCoordinator(t, testkit.Dial(t, b.Addr()), "x")
 	p := &peer{t: t, b: b}
 	lies := [][]byte{{0xff, 0xff, 0xff, 0xfe}, {0xff, 0xff, 0xff, 0xff, 0x0f}, {0x7f, 0xff, 0xff, 0xff}, {0x80, 0, 0, 0}}
 	for _, r := range wire.Versions() {
@@ -275,14 +276,28 @@ func FuzzRequests(f *testing.F) {
 			f.Add(r.Key, v, filled(r.Key, v, 1))
 		}
 	}
-	p := &peer{b: testkit.Start(f, "auto.create.topics.enable=false", "log.flush=never")}
+	p := &peer{b: testkit.Start(f, "auto.create.topics.enable=false", "log.flush=never", "offsets.topic.num.partitions=3")}
+	awaitCoordinator(f, testkit.Dial(f, p.b.Addr()), "x")
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
-		if !wire.Supports(key, version) || len(body) > 1<<16 || makesMuch(key, version, body) {
+		if !wire.Supports(key, version) || len(body) > 1<<16 || makesMuch(key, version, body) || waitsForMembers(key, version, body) {
 			return
 		}
 		p.t = t
 		p.exchange(wire.KeyName(key), frame(key, version, waits(key, version, slices.Clone(body))))
 	})
+}
+
+// waitsForMembers keeps the fuzzer from waiting for members that never come.
+func waitsForMembers(key, version int16, body []byte) bool {
+	if key != wire.KeyJoinGroup {
+		return false
+	}
+	if _, err := wire.CheckBody(key, version, body, 1<<20); err != nil {
+		return false
+	}
+	q := kmsg.NewPtrJoinGroupRequest()
+	q.Version = version
+	return q.ReadFrom(body) == nil && q.SessionTimeoutMillis >= 6000 && q.SessionTimeoutMillis <= 1_800_000 // else it is refused at once
 }
 
 // makesMuch keeps the fuzzer from filling the disk with partitions that it is right to create.

@@ -306,14 +306,16 @@ func (c *conn) readFrame(size int) (frame []byte, cost int64, err error) {
 			return nil, 0, err
 		}
 	}
-	produce := len(head) >= 2 && binary.BigEndian.Uint16(head) == uint16(wire.KeyProduce)
-	if !produce {
+	key := int16(-1)
+	if len(head) >= 2 {
+		key = int16(binary.BigEndian.Uint16(head))
+	}
+	produce := key == wire.KeyProduce
+	cost = c.srv.memory.cost(size, produce)
+	if !produce && (cost > 0 || !toCoordinator(key)) {
 		c.awaitDrained() // it has to wait in any case, and may as well do so without the memory that others need
 	}
-	if cost = c.srv.memory.cost(size, produce); cost > 0 {
-		if !produce {
-			c.awaitDrained() // it would have to wait anyway, then with memory that others need
-		}
+	if cost > 0 {
 		// Twice the time that whoever has the memory may take to send its request: a client that stops in the middle is cut before
 		// those that wait for its memory are.
 		ctx, cancel := context.WithTimeout(c.srv.closing, 2*c.srv.cfg.RequestReadTimeout)
