@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,7 @@ type Broker struct {
 	counted map[string]string     // the incident of each group that was counted last; of the journal's goroutine
 	// image is the metadata as far as it has been carried out; control's own may be ahead, and is not there yet while the first is.
 	image   atomic.Pointer[meta.Image]
+	created sync.Map // topic -> vtime.Instant, of those that came since the start
 	server  *server.Server
 	bound   []boundListener
 	codecs  *batch.Codecs

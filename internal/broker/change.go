@@ -21,6 +21,7 @@ func (b *Broker) onChange(im *meta.Image, ch meta.Changes) error {
 		b.metrics.ForgetTopic(t.Name)
 	}
 	errs = append(errs, b.openPartitions(im, ch.Partitions))
+	b.noteTopics(ch)
 	b.image.Store(im)
 	b.leadGroups(im, ch)
 	return errors.Join(errs...)

@@ -16,6 +16,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/journal"
 	journaldriver "github.com/barnabas-mq/barnabas/internal/journal/driver"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/meta"
 	"github.com/barnabas-mq/barnabas/internal/storage"
 	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
@@ -114,8 +115,26 @@ func (t journalTopics) Seen(topic string) journal.TopicSeen {
 	seen := journal.TopicSeen{Name: topic}
 	if found := t.b.image.Load().Topic(topic); found != nil {
 		seen.Partitions = found.NumPartitions()
+		if at, ok := t.b.created.Load(topic); ok {
+			seen.Created = at.(vtime.Instant)
+		}
 	}
 	return seen
+}
+
+// noteTopics remembers when topics came: a subscription that follows a new topic says more than one that changes by itself. Of those that were
+// there at the start it is not known.
+func (b *Broker) noteTopics(ch meta.Changes) {
+	for _, t := range ch.TopicsDeleted {
+		b.created.Delete(t.Name)
+	}
+	if b.image.Load() == nil {
+		return
+	}
+	now := vtime.FromTime(time.Now())
+	for _, t := range ch.TopicsCreated {
+		b.created.Store(t.Name, now)
+	}
 }
 
 // journalTopic is what __barnabas_rebalances is made like: partitioned like __consumer_offsets, so that a group's incidents lie beside the group.
