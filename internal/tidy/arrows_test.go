@@ -70,7 +70,7 @@ var arrows = map[string][]string{
 	"internal/observe/clientlog": {"internal/journal"},
 	"internal/observe/history":   {"internal/observe/clientlog", "internal/journal", "internal/coord/record", "assign"},
 	"internal/observe":           {"internal/observe/history", "internal/journal", "internal/coord/record", "assign"},
-	"cmd/barnabas":               {"assign", "assign/kgobalancer", "internal/observe/clientlog", "internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
+	"cmd/barnabas":               {"internal/observe", "internal/observe/history", "assign", "assign/kgobalancer", "internal/observe/clientlog", "internal/broker", "internal/config", "internal/storage", "internal/vfs", "internal/batch", "internal/recordfmt", "internal/loadgen", "internal/sim", "internal/journal", "scenarios"},
 	"scenarios":                  {},
 }
 
