@@ -28,7 +28,9 @@ func rig(t *testing.T) *rigged {
 	t.Helper()
 	b := barnabastest.Start(t, barnabastest.InMemory(), barnabastest.Topic("orders", 4))
 	r := &rigged{t: t, b: b}
-	r.dial = func(_ context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return kgo.NewClient(append(r.opts(), opts...)...) }
+	r.dial = func(_ context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+		return kgo.NewClient(append(r.opts(), opts...)...)
+	}
 	cl := r.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	for i := range 40 {
 		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Partition: int32(i % 4), Value: []byte(strconv.Itoa(i))}).FirstErr(); err != nil {
