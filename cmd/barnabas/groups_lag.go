@@ -340,6 +340,10 @@ func (a *app) watchLag(ctx context.Context, l *lagFlags, p *groupPattern, scope 
 	defer cl.Close()
 	adm := &adminClient{Client: kadm.NewClient(cl), wire: cl}
 	adm.SetTimeoutMillis(int32(a.apiTimeout() / time.Millisecond))
+	// A name that is wrong is an error at once; a group that goes, or comes back, while it is watched is not.
+	if _, err := a.matchGroups(ctx, adm, p, p.wild()); err != nil {
+		return err
+	}
 	var before lagRound
 	read := func(ctx context.Context, by string) lagRound {
 		ctx, cancel := context.WithTimeout(ctx, a.apiTimeout())

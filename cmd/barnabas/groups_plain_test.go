@@ -398,6 +398,11 @@ func TestOldestUnreadTimestamp(t *testing.T) {
 	if err := s.see(reader, makeBatch(t, 0, batch.Options{}, -1), 1); err != nil || !s.noTime {
 		t.Errorf("a record without a time: %+v, %v", s, err)
 	}
+	var marker unreadSpan
+	commit := batch.Options{Control: true, Transactional: true, Producer: &batch.Producer{ID: 1}}
+	if err := marker.see(reader, makeBatch(t, 0, commit, 5), 1); err != nil || marker.found {
+		t.Errorf("a transaction's marker is taken for a record: %+v, %v", marker, err)
+	}
 	b := makeBatch(t, 0, batch.Options{}, 5)
 	b.SetLogAppendTime(99)
 	if err := s.see(reader, b, 1); err != nil || !s.appendTime {

@@ -365,6 +365,7 @@ func TestWatchInPlainLines(t *testing.T) {
 	ok(t, addr, "x\ny\n", "produce", "orders")
 	ok(t, addr, "billing,orders,0,0\n", "groups", "import", "-", "--execute")
 	equal(t, "2026-01-31T12:00:00.000Z group=billing state=Empty topic=orders lag=2\n", ok(t, addr, "", "groups", "lag", "--watch", "--rounds", "1"))
+	refused(t, exitFailed, addr, "", []string{"groups", "lag", "biling", "--watch"}, "no group biling")
 	row := decode[lagRow](t, ok(t, addr, "", "groups", "lag", "--watch", "--rounds", "1", "-o", "json", "--by", "partition"))
 	if row.At != "2026-01-31T12:00:00.000Z" || *row.Lag != 2 || *row.Partition != 0 {
 		t.Errorf("%+v", row)
