@@ -72,6 +72,8 @@ type Broker struct {
 	bound   []boundListener
 	codecs  *batch.Codecs
 	metrics *metrics.Metrics
+	// groupSampler reads the groups for it.
+	groupSampler groupSampler
 	// activity is who fetched what last: evidence for the journal.
 	activity *activity.Tracker
 	admin    *admin.Server

@@ -63,6 +63,9 @@ func (m *Metrics) Group(name string) *Group {
 	return g
 }
 
+// OwnsSeries reports whether the group has series of its own; asking gives it some while there is room.
+func (m *Metrics) OwnsSeries(group string) bool { return m.Group(group) != m.groups.other }
+
 func (v *vectors) group(name string) *Group {
 	return &Group{
 		commits: v.groupCommits.WithLabelValues(name), expired: v.groupExpired.WithLabelValues(name),
@@ -123,7 +126,7 @@ type GroupSample struct {
 	Members    int
 	Generation int32
 	// Lag is the records between what is committed and the end of the log, over all partitions with a committed offset; LagMax that of the
-	// partition that is furthest behind.
+	// partition that is furthest behind. -1 where it is not known, and is not shown. It is not asked of groups that are shown together.
 	Lag, LagMax int64
 }
 
@@ -133,14 +136,12 @@ func (s *sampler) collectGroups(groups []GroupSample, out chan<- prometheus.Metr
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
 	}
 	states := map[string]int{}
-	rest, beyond := GroupSample{}, 0
+	rest, beyond := GroupSample{Lag: -1, LagMax: -1}, 0
 	for _, g := range slices.SortedFunc(slices.Values(groups), func(a, b GroupSample) int { return cmp.Compare(a.Name, b.Name) }) {
 		states[g.State]++
 		if s.m.Group(g.Name) == s.m.groups.other {
 			beyond++
 			rest.Members += g.Members
-			rest.Lag += g.Lag
-			rest.LagMax = max(rest.LagMax, g.LagMax)
 			continue
 		}
 		gauge(s.d.groupState, 1, g.Name, g.State)
@@ -160,7 +161,9 @@ func (s *sampler) collectGroup(g GroupSample, name string, out chan<- prometheus
 		desc *prometheus.Desc
 		v    int64
 	}{{s.d.groupMembers, int64(g.Members)}, {s.d.groupLag, g.Lag}, {s.d.groupLagMax, g.LagMax}} {
-		out <- prometheus.MustNewConstMetric(row.desc, prometheus.GaugeValue, float64(row.v), name)
+		if row.v >= 0 {
+			out <- prometheus.MustNewConstMetric(row.desc, prometheus.GaugeValue, float64(row.v), name)
+		}
 	}
 }
 
