@@ -167,6 +167,9 @@ func (a *app) migrate(ctx context.Context, source, dest *app, group string, scop
 	}
 	bad := slices.ContainsFunc(rows, func(r migratedOffset) bool { return r.err != nil })
 	if execute && !bad {
+		if err := stillThere(sctx, source, sadm, group, rows); err != nil {
+			return err
+		}
 		changes := make([]offsetChange, len(rows))
 		for i, r := range rows {
 			changes[i] = offsetChange{Group: group, Topic: r.Topic, Partition: r.Partition, New: r.To}
@@ -184,6 +187,27 @@ func (a *app) migrate(ctx context.Context, source, dest *app, group string, scop
 		}
 	}
 	return a.reportMigration(group, rows, execute, bad)
+}
+
+// stillThere is an error if somebody has used the group while its unread records were read, which may have taken long.
+func stillThere(ctx context.Context, source *app, adm *adminClient, group string, rows []migratedOffset) error {
+	g, err := source.describeOne(ctx, adm, group, readWhat{members: true})
+	if err != nil {
+		return source.explainAt("from", err)
+	}
+	if err := g.mustBeIdle(group, " in the cluster it leaves"); err != nil {
+		return err
+	}
+	now, err := source.committedOf(ctx, adm, group)
+	if err != nil {
+		return source.explainAt("from", err)
+	}
+	for _, r := range rows {
+		if at := now[r.Topic][r.Partition]; at == nil || *at != r.From {
+			return failed(fmt.Sprintf("the offset of %s-%d has moved meanwhile: somebody uses group %s in the cluster it leaves", r.Topic, r.Partition, shownName(group)), "stop its consumers, then repeat; nothing was changed")
+		}
+	}
+	return nil
 }
 
 // adminLong is admin without its bound on the whole: reading what a group has not read can take long.

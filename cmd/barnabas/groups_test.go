@@ -360,6 +360,30 @@ func TestMigrateToACopy(t *testing.T) {
 	refused(t, exitUnreachable, "", "", []string{"groups", "migrate", "billing", "--from", from, "--to", "127.0.0.1:1"}, "--to: nothing listens on 127.0.0.1:1")
 }
 
+// A consumer commits between the plan and the end of the reading.
+func TestMigrateNoticesThatTheGroupIsUsed(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	from, to := c.ListenAddrs()[0], newCluster(t, kfake.SeedTopics(1, "orders"))
+	for _, addr := range []string{from, to} {
+		ok(t, addr, "a\nb\nc\n", "produce", "orders", "-t", "2026-01-31T10:00:00Z")
+	}
+	ok(t, from, "billing,orders,0,1\n", "groups", "import", "-", "--execute")
+	used := make(chan result, 1)
+	c.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.SleepControl(func() { used <- invoke(t, from, "billing,orders,0,2\n", "groups", "import", "-", "--execute") })
+		return nil, nil, false
+	})
+	refused(t, exitFailed, "", "", []string{"groups", "migrate", "billing", "--from", from, "--to", to, "--execute"}, "the offset of orders-0 has moved meanwhile", "stop its consumers")
+	if r := <-used; r.code != 0 {
+		t.Errorf("the commit in between: %+v", r)
+	}
+	equal(t, "[]\n", ok(t, to, "", "groups", "list", "-o", "json"))
+}
+
 func TestWatchInPlainLines(t *testing.T) {
 	addr := newCluster(t, kfake.SeedTopics(1, "orders"))
 	ok(t, addr, "x\ny\n", "produce", "orders")
