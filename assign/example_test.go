@@ -6,6 +6,48 @@ import (
 	"github.com/barnabas-mq/barnabas/assign"
 )
 
+// One round of the classic protocol. Members say what they want, the leader reads it, assigns, and writes one answer per member, and members
+// read theirs. How the bytes travel is a Kafka client's business.
+func Example() {
+	var assignor assign.Assignor = assign.Range{}
+	join, err := assign.AppendSubscription(nil, assignor.Subscribe([]string{"orders"}, nil, assign.NoGeneration, ""), assign.SubscriptionVersion)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// The leader.
+	var in assign.Interner // one per rebalance: members with the same topics share one list
+	var members []assign.Member
+	for _, id := range []string{"a", "b"} {
+		s, err := in.DecodeSubscription(join)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		members = append(members, assign.Member{ID: id, Subscription: s})
+	}
+	plan, err := assignor.Assign(members, []assign.Topic{{Name: "orders", Partitions: 3}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, m := range members {
+		answer, err := assign.AppendAssignment(nil, plan[i], assign.AssignmentVersion)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+
+		// The member.
+		mine, err := assign.DecodeAssignment(answer)
+		fmt.Println(m.ID, mine.Partitions, err)
+	}
+	// Output:
+	// a [{orders [0 1]}] <nil>
+	// b [{orders [2]}] <nil>
+}
+
 // A third consumer joins two that share six partitions, one of which is new. The cooperative assignor takes one partition from its
 // owner and hands it out in the second round.
 func ExampleCooperativeSticky() {
@@ -35,41 +77,6 @@ func ExampleCooperativeSticky() {
 	// round 2 C1 [{P [0 1]}]
 	// round 2 C2 [{P [3 4]}]
 	// round 2 C3 [{P [2 5]}]
-}
-
-// A leader decodes what members sent, assigns, and encodes one assignment per member.
-func ExampleInterner() {
-	join, err := assign.AppendSubscription(nil, assign.Range{}.Subscribe([]string{"orders"}, nil, assign.NoGeneration, ""), assign.SubscriptionVersion)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	var in assign.Interner // one per rebalance: members with the same topics share one list
-	var members []assign.Member
-	for _, id := range []string{"a", "b"} {
-		s, err := in.DecodeSubscription(join)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		members = append(members, assign.Member{ID: id, Subscription: s})
-	}
-	plan, err := assign.Range{}.Assign(members, []assign.Topic{{Name: "orders", Partitions: 3}})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for i, m := range members {
-		blob, err := assign.AppendAssignment(nil, plan[i], 0)
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		fmt.Println(m.ID, plan[i].Partitions, len(blob), "bytes")
-	}
-	// Output:
-	// a [{orders [0 1]}] 30 bytes
-	// b [{orders [2]}] 26 bytes
 }
 
 // Racks: each consumer reads where it sits. As Kafka does, racks come after balance and before the number of moves.

@@ -3,17 +3,16 @@ package assign
 import (
 	"bytes"
 	"cmp"
+	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 	"slices"
 )
 
 // TopicID is a topic's id (a UUID).
 type TopicID [16]byte
 
-func (id TopicID) String() string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:16])
-}
+// String is Kafka's text form: URL-safe base64 without padding.
+func (id TopicID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // IDPartitions names some partitions of one topic by its id.
 type IDPartitions struct {

@@ -141,7 +141,7 @@ func TestServerAssignorsRefuseTopicsTheyDoNotKnow(t *testing.T) {
 	for _, a := range []ServerAssignor{Uniform{}, ServerRange{}, Simple{}} {
 		_, err := a.Assign([]GroupMember{{ID: "m", Topics: []TopicID{{1}}}}, []GroupTopic{{ID: TopicID{2}, Partitions: 1}})
 		var unknown *UnknownTopicError
-		if !errors.As(err, &unknown) || unknown.Topic != (TopicID{1}) {
+		if !errors.As(err, &unknown) || unknown.Topic != (TopicID{1}) || !strings.Contains(err.Error(), "AQAAAAAAAAAAAAAAAAAAAA") {
 			t.Errorf("%s: %v", a.Name(), err)
 		}
 		_, err = a.Assign(nil, []GroupTopic{{ID: TopicID{2}, Partitions: 1<<31 - 1}})

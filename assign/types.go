@@ -12,8 +12,8 @@ const NoGeneration int32 = -1
 // come from the network; it is more than a cluster can hold.
 const MaxPartitions = 1 << 24
 
-// ErrTooLarge is returned for more than MaxPartitions partitions, or more than MaxPartitions members.
-var ErrTooLarge = errors.New("assign: too many partitions or members")
+// ErrTooLarge is returned for more than MaxPartitions partitions, members or topics.
+var ErrTooLarge = errors.New("assign: too many partitions, members or topics")
 
 // TopicPartitions names some partitions of one topic.
 type TopicPartitions struct {
@@ -54,7 +54,7 @@ type Topic struct {
 // Assignment is what a member is told to read: ConsumerProtocolAssignment. Topics and partitions ascend.
 type Assignment struct {
 	Partitions []TopicPartitions
-	UserData   []byte
+	UserData   []byte // none of the assignors here writes any; nil = null on the wire
 }
 
 // Len is the number of partitions in a.
@@ -77,7 +77,7 @@ type Assignor interface {
 	// generation they came from (NoGeneration before the first) and the rack ("" = none). Slices are not kept but shared.
 	Subscribe(topics []string, owned []TopicPartitions, generation int32, rack string) Subscription
 	// Assign answers one Assignment per member, at the member's index in members. The order of members and topics does not matter.
-	// A member id that appears again is treated as gone: the first one counts, the others get nothing. The result may share memory
+	// Of a member id or a topic that is listed twice the first one counts; the other members get nothing. The result may share memory
 	// with members and topics (names, and lists of partitions that stay): change neither.
 	//
 	// Fails with ErrTooLarge only.
