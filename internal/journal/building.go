@@ -39,6 +39,9 @@ type building struct {
 	before, after *record.GroupMetadataValue
 	hasBefore     bool
 	hasAfter      bool
+	ownedBefore   *decoded // of before, see owned
+	ownedRead     bool
+	partitionsMax int // Config.PartitionsMax
 	withheld      int // partitions the last round took and gave to nobody
 
 	phaseStart vtime.Instant

@@ -9,9 +9,13 @@ import (
 func (b *building) assignments(cfg Config, inc *Incident) {
 	if !b.hasAfter {
 		// Before it is over the lists still tell who had what.
-		if d := decode(b.before, cfg.PartitionsMax); d != nil {
+		if d := b.owned(); d != nil {
+			seats := make(map[string]int, len(d.keys))
+			for k, key := range d.keys {
+				seats[key] = k
+			}
 			for i := range inc.Members {
-				if k := indexOfSeat(d, inc.Members[i]); k >= 0 {
+				if k, ok := seats[seatKey(inc.Members[i].ID, inc.Members[i].Instance)]; ok {
 					n := lengthOf(d.parts[k])
 					inc.Members[i].Had = &n
 				}
@@ -25,6 +29,7 @@ func (b *building) assignments(cfg Config, inc *Incident) {
 			return
 		}
 		b.compared.record = b.after
+		b.compared.moves.Minimum = b.compared.minimum()
 	}
 	c := b.compared
 	moves := c.moves

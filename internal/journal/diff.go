@@ -177,7 +177,6 @@ func compare(before *record.GroupMetadataValue, hasBefore bool, after *record.Gr
 			c.moves.Idle++
 		}
 	}
-	c.moves.Minimum = c.minimum()
 	return c
 }
 

@@ -397,7 +397,7 @@ func (b *building) interest() Interest {
 		}
 	}
 	if b.watched {
-		if d := decode(b.after, 1<<31-1); d != nil {
+		if d := decode(b.after, b.partitionsMax); d != nil {
 			for i, w := range d.who {
 				if len(d.parts[i]) > 0 {
 					in.Owners = append(in.Owners, Owner{w.Client, w.Host, d.parts[i]})
@@ -457,6 +457,14 @@ func (r *Recorder) amend(b *building, ev seen) {
 	}
 }
 
+// owned is who had what before, decoded once; nil if it cannot be read.
+func (b *building) owned() *decoded {
+	if !b.ownedRead {
+		b.ownedRead, b.ownedBefore = true, decode(b.before, b.partitionsMax)
+	}
+	return b.ownedBefore
+}
+
 // connection notes what became of the connection of a member that went.
 func (b *building) connection(d *departure, c ClientSeen) {
 	switch {
@@ -486,7 +494,11 @@ func (b *building) drop(id FactID, member string) {
 }
 
 // activity adds what is known of a member that went: its connection, and how long it neither fetched nor committed.
-func (b *building) activity(now vtime.Instant, w Who, alone bool, m *member, ev seen) {
+func (b *building) activity(now vtime.Instant, w Who, ev seen) {
+	if len(ev.clients)+len(ev.offsets)+len(ev.fetches) == 0 {
+		return
+	}
+	alone := b.of.alone(w)
 	if alone {
 		if c, known := ev.clients[clientKey{w.Client, w.Host}]; known {
 			for _, d := range b.departures {
@@ -499,7 +511,10 @@ func (b *building) activity(now vtime.Instant, w Who, alone bool, m *member, ev 
 			}
 		}
 	}
-	d := decode(b.before, 1<<31-1)
+	if len(ev.offsets)+len(ev.fetches) == 0 {
+		return
+	}
+	d := b.owned()
 	if d == nil {
 		return
 	}
@@ -549,7 +564,7 @@ func (b *building) topicFacts(id string, ev seen) {
 	}
 	assigned := map[string]int{}
 	subscribed := map[string]bool{}
-	if d := decode(b.before, 1<<31-1); d != nil {
+	if d := b.owned(); d != nil {
 		for _, parts := range d.parts {
 			for _, tp := range parts {
 				assigned[tp.Topic] += len(tp.Partitions)

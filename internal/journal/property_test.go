@@ -387,3 +387,45 @@ func assigned(topic string, partitions ...int32) []byte {
 	}
 	return append(b, 0xff, 0xff, 0xff, 0xff)
 }
+
+// TestAGroupOfTenThousand loses all its members but one, and comes through: what is done for each of them must not depend on how many there are.
+func TestAGroupOfTenThousand(t *testing.T) {
+	const members = 10_000
+	r := New(Config{})
+	now := start
+	metadata := []byte{0, 0, 0, 0, 0, 1, 0, 1, 't', 0xff, 0xff, 0xff, 0xff}
+	m := func(i int) coord.Member {
+		return coord.Member{ID: fmt.Sprintf("client-%d-0123456789abcdef", i), Client: fmt.Sprintf("client-%d", i), Host: "/10.0.0.1"}
+	}
+	all := &record.GroupMetadataValue{ProtocolType: "consumer", Generation: 1}
+	for i := range members {
+		r.Note(now, coord.MemberArrived{Group: "g", Member: m(i), New: true, ProtocolType: "consumer", Protocols: []coord.Protocol{{Name: "range", Metadata: metadata}}})
+		if i == 0 {
+			r.Note(now, coord.RebalanceStarted{Group: "g", From: "Empty", Trigger: coord.MemberJoined, Member: m(0), Initial: true})
+		}
+		all.Members = append(all.Members, record.Member{ID: m(i).ID, ClientID: m(i).Client, ClientHost: m(i).Host, Subscription: metadata, Assignment: assigned("t", int32(i%100))})
+	}
+	r.Note(now, coord.JoinCompleted{Group: "g", Generation: 1, Protocol: "range", Leader: m(0), Members: members, Last: m(members - 1)})
+	r.Note(now, coord.Stabilized{Group: "g", Generation: 1, Leader: m(0), Members: members, Record: all})
+	now = now.Add(time.Minute)
+	for i := range members - 1 {
+		r.Note(now, coord.MemberRemoved{Group: "g", Member: m(i), Cause: coord.SilentSession})
+		if i == 0 {
+			r.Note(now, coord.RebalanceStarted{Group: "g", From: "Stable", Generation: 1, Trigger: coord.SessionExpired, Member: m(0)})
+		}
+	}
+	r.Note(now, coord.JoinCompleted{Group: "g", Generation: 2, Protocol: "range", Leader: m(members - 1), Members: 1, Last: m(members - 1)})
+	one := *all
+	one.Members = all.Members[members-1:]
+	out := r.Note(now, coord.Stabilized{Group: "g", Generation: 2, Leader: m(members - 1), Members: 1, Record: &one})
+	if len(out) != 1 || out[0].MembersBefore != members || out[0].MembersAfter != 1 || out[0].Sub != "together" {
+		t.Fatalf("%d incidents\n%s", len(out), Story(&out[0]))
+	}
+	key, value, err := Encode(out[0])
+	if err != nil || len(value) > RecordBytesMax {
+		t.Fatalf("%d bytes, %v", len(value), err)
+	}
+	if back, err := Decode(key, value); err != nil || back.Cut == nil || back.Cut.Members != members || back.MembersBefore != members {
+		t.Fatalf("%v, %+v", err, back.Cut)
+	}
+}

@@ -359,6 +359,7 @@ func (r *Recorder) finish(b *building) {
 	if slices.ContainsFunc(b.departures, func(d *departure) bool { return d.b == b }) {
 		b.final = b.snapshot(r.cfg)
 	}
+	b.ownedBefore = nil
 	b.compared, b.before, b.after, b.parts, b.byID, b.awaited, b.arrivals = nil, nil, nil, nil, nil, nil, nil
 	b.atStart, b.atJoin, b.atEnd = seen{}, seen{}, seen{}
 	b.finished = true
@@ -405,7 +406,7 @@ func (r *Recorder) target(g *tracked) *building {
 
 // newBuilding is an incident that begins now, with everybody who is in the group.
 func (r *Recorder) newBuilding(g *tracked, kind Kind) *building {
-	b := &building{of: g, before: g.record, hasBefore: g.hasRecord, began: r.now, started: r.now}
+	b := &building{of: g, partitionsMax: r.cfg.PartitionsMax, before: g.record, hasBefore: g.hasRecord, began: r.now, started: r.now}
 	b.inc = Incident{Schema: Schema, Kind: kind, Group: g.name, Source: r.cfg.Source, Began: Time(r.now),
 		GenerationBefore: -1, GenerationAfter: -1, MembersBefore: -1, MembersAfter: -1}
 	if kind == Rebalance {

@@ -255,11 +255,13 @@ func (r *Recorder) removed(g *tracked, n coord.MemberRemoved, ev seen) {
 	d := &departure{who: w, kind: t.Kind, at: r.now, b: b}
 	if t.Kind != LimitReached {
 		g.remember(d)
-		b.departures = append(b.departures, d)
+		if len(b.departures) < departuresMax {
+			b.departures = append(b.departures, d)
+		}
 	}
 	b.lastGone = d
 	r.neighbours(g, b, d)
-	b.activity(r.now, w, g.alone(w), m, ev)
+	b.activity(r.now, w, ev)
 	if b.stage != drafted {
 		r.awaiting(b)
 	}
@@ -454,7 +456,7 @@ func (r *Recorder) context(g *tracked, b *building, n coord.RebalanceStarted, ki
 	}
 	if d := b.departures; len(d) > 0 {
 		for _, x := range d {
-			b.activity(r.now, x.who, g.alone(x.who), b.byID[x.who.ID].member, ev)
+			b.activity(r.now, x.who, ev)
 		}
 	}
 	if kind == LeaderRejoined || kind == MemberChanged {
