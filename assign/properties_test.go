@@ -1,7 +1,7 @@
 package assign
 
 import (
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -191,65 +191,82 @@ func certificate(in instance, plan []Assignment) error {
 	missCost := int64(4 * (parts + 1))
 	balance := missCost * 4 * int64(parts+1)
 	const far = int64(1) << 60
-	d := make([][]int64, M+1)
-	for i := range d {
-		d[i] = make([]int64, M+1)
-		for j := range d[i] {
-			d[i][j] = far
+	arc := make([][]int64, M+1)
+	for i := range arc {
+		arc[i] = make([]int64, M+1)
+		for j := range arc[i] {
+			arc[i][j] = far
 		}
 	}
-	cost := func(m int, p tp) int64 {
-		c := int64(0)
-		if misses(m, p) {
-			c += missCost
-		}
-		if o, ok := own[p]; ok && o != m {
-			c++
-		}
-		return c
-	}
-	reads := make([]map[string]bool, M)
+	// Members of one rack miss the same partitions.
+	rackOf, sits := make([]int, M), make(map[string]int)
+	var example []int // rack -> a member in it
 	for i, m := range in.members {
-		reads[i] = make(map[string]bool)
-		for _, t := range m.Topics {
-			reads[i][t] = true
+		r, ok := sits[m.Rack]
+		if !ok {
+			r = len(example)
+			sits[m.Rack] = r
+			example = append(example, i)
+		}
+		rackOf[i] = r
+	}
+	readers := make(map[string][]int)
+	for i, m := range in.members {
+		for _, t := range slices.Compact(slices.Sorted(slices.Values(m.Topics))) {
+			readers[t] = append(readers[t], i)
 		}
 	}
+	rackCost := make([]int64, len(example))
 	for a := range plan {
 		load := int64(plan[a].Len())
-		d[a][M] = balance * (2*load + 1)
+		arc[a][M] = balance * (2*load + 1)
 		if load > 0 {
-			d[M][a] = -balance * (2*load - 1)
+			arc[M][a] = -balance * (2*load - 1)
 		}
 		for _, t := range plan[a].Partitions {
-			for b := range plan {
-				if b == a || !reads[b][t.Topic] {
-					continue
+			for _, p := range t.Partitions {
+				owner, ok := own[tp{t.Topic, p}]
+				if !ok {
+					owner = -1
 				}
-				for _, p := range t.Partitions {
-					d[a][b] = min(d[a][b], cost(b, tp{t.Topic, p})-cost(a, tp{t.Topic, p}))
+				for r, m := range example {
+					rackCost[r] = 0
+					if misses(m, tp{t.Topic, p}) {
+						rackCost[r] = missCost
+					}
+				}
+				cost := func(m int) int64 {
+					if owner >= 0 && owner != m {
+						return rackCost[rackOf[m]] + 1
+					}
+					return rackCost[rackOf[m]]
+				}
+				now := cost(a)
+				for _, b := range readers[t.Topic] {
+					if b != a {
+						arc[a][b] = min(arc[a][b], cost(b)-now)
+					}
 				}
 			}
 		}
 	}
-	for k := range d {
-		for i := range d {
-			if d[i][k] == far {
-				continue
-			}
-			for j := range d {
-				if d[k][j] < far {
-					d[i][j] = min(d[i][j], max(d[i][k]+d[k][j], -far))
+	// Bellman-Ford from everywhere at once: distances that still fall after as many passes as there are nodes go round a negative cycle.
+	distance := make([]int64, M+1)
+	for range M + 2 {
+		last := -1
+		for i := range arc {
+			for j, w := range arc[i] {
+				if w < far && distance[i]+w < distance[j] {
+					distance[j] = distance[i] + w
+					last = j
 				}
 			}
 		}
-		for i := range d {
-			if d[i][i] < 0 {
-				return fmt.Errorf("a cycle through member %d saves %d", i, -d[i][i])
-			}
+		if last < 0 {
+			return nil
 		}
 	}
-	return nil
+	return errors.New("a cycle of exchanges saves something")
 }
 
 func TestLargePlansHaveNothingToSave(t *testing.T) {

@@ -158,13 +158,14 @@ public class Assignors {
     private String time(String name, long milliseconds) {
         Supplier<Object> call = run(name);
         long n = 1;
-        for (long took = batch(call, n); took < 50_000 && n < 1 << 12; took = batch(call, n)) {
+        long first = batch(call, n);
+        for (long t = first; t < 50_000 && n < 1 << 12; t = batch(call, n)) {
             n *= 2;
         }
         List<Long> took = new ArrayList<>();
         long start = System.nanoTime();
         long used = 0;
-        while (took.size() < 5 || used < milliseconds * 1_000_000 && System.nanoTime() - start < milliseconds * 10_000_000) {
+        while (took.size() < (first > 1_000_000_000 ? 2 : 5) || used < milliseconds * 1_000_000 && System.nanoTime() - start < milliseconds * 10_000_000) {
             long t = batch(call, n);
             used += t;
             took.add(t / n);
