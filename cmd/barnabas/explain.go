@@ -18,6 +18,7 @@ type explainFlags struct {
 	tellID       string // tell this one among the others, "" for the last
 	watch        bool
 	exec         string
+	applyTo      string
 }
 
 func newExplainCommand(a *app) *cobra.Command {
@@ -45,6 +46,7 @@ that a given configuration leaves out has the client's default.`,
   barnabas explain orders --watch
   barnabas explain orders --watch --exec './page-somebody.sh'
   barnabas explain orders --bootstrap kafka-1:9092 --broker-log server.log
+  barnabas explain orders --record-time 20ms --apply-to orders.yaml    # then try the advice in simulate
   barnabas explain --log app.log
   barnabas explain --log pod-1.log.gz pod-2.log.gz --all
   barnabas explain --log app.log --client-config consumer.properties --record-time 1500ms
@@ -72,6 +74,7 @@ that a given configuration leaves out has the client's default.`,
 	fl.StringArrayVar(&f.brokerLogs, "broker-log", nil, "`file` of an Apache Kafka broker's log, which has the clients' reasons; repeat for more")
 	fl.StringVar(&f.since, "since", "24h", "how far back: a `time` such as 90m or 7d, or a moment")
 	fl.BoolVar(&f.watch, "watch", false, "go on, and tell each rebalance as it ends")
+	fl.StringVar(&f.applyTo, "apply-to", "", "write the group as it is, and the advice beside it, as a scenario for simulate: a `file`")
 	fl.StringVar(&f.exec, "exec", "", "with --watch: `command` to run for each rebalance, with the incident as JSON on its standard input")
 	fl.BoolVar(&f.all, "all", false, "tell every rebalance, not only the one that matters most")
 	fl.StringVar(&f.id, "id", "", "tell the rebalance of this `id`, as the table shows it")
@@ -88,6 +91,8 @@ func (f *explainFlags) check(cmd *cobra.Command) error {
 		return usage("--exec goes with --watch", "add --watch, or leave --exec out")
 	case f.watch && f.id != "":
 		return usage("--watch and --id exclude each other", "leave one of them out")
+	case f.applyTo != "" && (f.watch || len(f.logs) > 0):
+		return usage("--apply-to goes with neither --watch nor --log", "it looks at the group as it is now")
 	case len(f.logs) > 0 && (f.watch || len(f.brokerLogs) > 0):
 		return usage("--log reads the members' logs and goes with neither --watch nor --broker-log", "leave one of them out")
 	}

@@ -94,6 +94,11 @@ func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) er
 			return noGroup(group)
 		}
 	}
+	if f.applyTo != "" {
+		if err := a.applyTo(ctx, f.applyTo, group, f, given, e.Incidents); err != nil {
+			return err
+		}
+	}
 	if e.Incidents == nil {
 		e.Incidents = []journal.Incident{}
 	}
