@@ -273,8 +273,9 @@ func (m *member) take(assigned []*partition) {
 		return
 	}
 	m.block()
+	m.revoking = true
 	m.commit(gone, func(kafka.ErrorCode, bool) {
-		m.blocked = false
+		m.blocked, m.revoking = false, false
 		revoke()
 		m.step()
 	})

@@ -77,6 +77,7 @@ type member struct {
 	// The application.
 	holds      []*hold // by partition
 	blocked    bool
+	revoking   bool // blocked in onPartitionsRevoked
 	batch      *batch
 	flowing    bool
 	cursor     int
@@ -183,7 +184,7 @@ func (m *member) start() {
 	m.life++
 	m.phase, m.id, m.generation, m.leader, m.rejoin, m.lost, m.answered, m.answer = out, "", group.NoGeneration, false, false, false, false, nil
 	m.memory, m.memoryFrom, m.seatID, m.joinedGeneration, m.fenced = nil, assign.NoGeneration, "", 0, false
-	m.blocked, m.batch, m.flowing, m.mail, m.notBefore, m.limitArmed = false, nil, false, nil, 0, false
+	m.blocked, m.revoking, m.batch, m.flowing, m.mail, m.notBefore, m.limitArmed = false, false, nil, false, nil, 0, false
 	m.refreshed, m.nextCommit = m.w.now, m.w.now.Add(time.Duration(m.cfg.AutoCommitEvery))
 	if m.cfg.Client == "librdkafka" {
 		m.arm(beat, m.w.now.Add(m.rng.within(time.Duration(m.cfg.Heartbeat))))
@@ -384,7 +385,7 @@ func (m *member) weigh() {
 			}
 		}
 	}
-	uneasy := m.up && m.fatal == "" && (m.phase != joined || m.rejoin || m.lost || m.answered || m.closing || m.fenced || m.waits())
+	uneasy := m.up && m.fatal == "" && (m.phase != joined || m.rejoin || m.lost || m.answered || m.closing || m.fenced || m.revoking || m.waits())
 	if uneasy != m.uneasy {
 		m.uneasy = uneasy
 		m.w.unsteady += sign(uneasy)

@@ -169,7 +169,7 @@ func (c *canvas) lanes(rec *Recorded) template.HTML {
 	step := min(18, max(4, 900/max(n, 1)))
 	c.open(n*step, "who reads which partition")
 	for i, name := range rec.Partitions {
-		if step >= 9 || i%10 == 0 {
+		if step >= 12 || i%10 == 0 {
 			c.put(`<text class="name" x="%d" y="%d">%s</text>`, left-6, i*step+step-4, template.HTMLEscapeString(clip(name)))
 		}
 	}
@@ -203,7 +203,7 @@ func clip(name string) string {
 	return name
 }
 
-// together draws how many partitions are read, by whom they may, and by nobody.
+// together draws how many partitions nobody reads, and how many are read by members that were put out.
 func (c *canvas) together(rec *Recorded) template.HTML {
 	var paused, fencedOnes [slots]float64
 	width := max(c.end/slots, 1)
@@ -212,28 +212,29 @@ func (c *canvas) together(rec *Recorded) template.HTML {
 			continue
 		}
 		for i := int(s.From / width); i < slots && time.Duration(i)*width < s.To; i++ {
-			from, to := max(s.From, time.Duration(i)*width), min(s.To, time.Duration(i+1)*width)
-			part := float64(to-from) / float64(width)
 			if s.Fenced {
-				fencedOnes[i] += part
+				fencedOnes[i]++
 			} else {
-				paused[i] += part
+				paused[i]++
 			}
 		}
 	}
-	c.open(togetherHeight, "partitions that are read")
-	n := float64(max(len(rec.Partitions), 1))
-	c.put(`<text class="name" x="%d" y="12">%d partitions</text>`, left-6, len(rec.Partitions))
+	most := 1.0
 	for i := range slots {
-		x, w := left+float64(plot*i)/slots, float64(plot)/slots
-		hp, hf := togetherHeight*paused[i]/n, togetherHeight*fencedOnes[i]/n
-		c.put(`<rect class="owned" x="%.2f" y="0" width="%.2f" height="%.2f"/>`, x, w+0.3, togetherHeight-hp-hf)
-		if hp > 0 {
-			c.put(`<rect class="paused-solid" x="%.2f" y="%.2f" width="%.2f" height="%.2f"><title>%.1f partitions paused</title></rect>`, x, togetherHeight-hp, w+0.3, hp, paused[i])
+		most = max(most, paused[i]+fencedOnes[i])
+	}
+	c.open(togetherHeight, "partitions that nobody reads")
+	c.put(`<text class="name" x="%d" y="12">%.0f of %d</text><text class="name" x="%d" y="%d">0</text>`, left-6, most, len(rec.Partitions), left-6, togetherHeight)
+	bar := func(class string, i int, from, height float64) {
+		if height > 0 {
+			h := (togetherHeight - 6) / most
+			c.put(`<rect class="%s" x="%.2f" y="%.2f" width="%.2f" height="%.2f"><title>%s: %.0f partitions</title></rect>`, class, left+float64(plot*i)/slots,
+				togetherHeight-h*(from+height), float64(plot)/slots, h*height, (time.Duration(i) * width).Round(time.Second), height)
 		}
-		if hf > 0 {
-			c.put(`<rect class="fenced" x="%.2f" y="%.2f" width="%.2f" height="%.2f"/>`, x, togetherHeight-hp-hf, w+0.3, hf)
-		}
+	}
+	for i := range slots {
+		bar("paused-solid", i, 0, paused[i])
+		bar("fenced", i, paused[i], fencedOnes[i])
 	}
 	return c.close()
 }
@@ -267,7 +268,7 @@ func (c *canvas) members(rec *Recorded) template.HTML {
 	}
 	c.open(n*step, "what each member has")
 	for i := range n {
-		if step >= 9 || i%10 == 0 {
+		if step >= 12 || i%10 == 0 {
 			c.put(`<text class="name" x="%d" y="%d">%s</text>`, left-6, i*step+step-4, template.HTMLEscapeString(clip(rec.Members[i])))
 		}
 		has, from := 0, time.Duration(0)
