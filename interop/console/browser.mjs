@@ -263,13 +263,11 @@ async function live() {
     } else if (what === "incidents") {
       await page.waitForFunction((n) => document.querySelectorAll(".incidents > li").length >= Number(n), value, { timeout: 30000 });
       said(`${value} incidents or more`);
-    } else if (what === "end") {
-      if (shots) await page.screenshot({ path: `${shots}/live.png`, fullPage: true });
-      await accessible(page, "live");
-      await done(page);
-      return;
     }
   }
+  if (shots) await page.screenshot({ path: `${shots}/live.png`, fullPage: true });
+  await accessible(page, "live");
+  await done(page);
 }
 
 try {
