@@ -241,6 +241,9 @@ func (inc *Incident) rejoined(t Trigger, id string) ruling {
 		return ruling{cause: TopicSet, conf: Measured}
 	case topics && claimed == PartitionCount: // Java says "cached metadata has changed" of both
 		return ruling{cause: TopicSet, conf: Inferred, or: SubscriptionChange}
+	case has(FactTopicsAdded) && claimed != SubscriptionChange && inc.Source != FromJournal && inc.Source != "":
+		// Nothing but the broker's metadata tell when a topic came: a regular expression that matches a new one looks the same.
+		return ruling{cause: SubscriptionChange, conf: ConsistentWith, or: TopicSet}
 	case topics:
 		return ruling{cause: SubscriptionChange, conf: Measured}
 	case claimed == CooperativeRound:
@@ -301,6 +304,9 @@ func missing(inc *Incident) (out []string) {
 		if !inc.has(FactCommitSilence, id) && !inc.has(FactFetchSilence, id) {
 			out = append(out, "when it fetched and committed last")
 		}
+	}
+	if inc.Cause == SubscriptionChange && inc.Or == TopicSet {
+		out = append(out, "when the topic was created, and whether the member subscribes by a regular expression")
 	}
 	if ask := inc.Cause.Info().Ask; ask != "" {
 		out = append(out, ask)

@@ -192,8 +192,13 @@ func scenarios() []scenario {
 			return s.sleep(4 * time.Second)
 		}},
 		{cause: "C17", name: "the broker is killed and comes back", quiet: true, alone: true, do: func(s *stage) error {
-			if _, err := s.joined("a", "b"); err != nil {
-				return err
+			for i, name := range []string{"a", "b"} { // whose sessions outlive the restart
+				if _, err := s.franz(name, kgo.SessionTimeout(2*time.Minute)); err != nil {
+					return err
+				}
+				if err := s.settled(i + 1); err != nil {
+					return err
+				}
 			}
 			s.now("")
 			s.broker.Kill()

@@ -36,7 +36,7 @@ func main() {
 	brokers := flag.String("brokers", "barnabas,kafka", "which brokers")
 	only := flag.String("causes", "", "only these, such as C02,C06; empty: all")
 	docs := flag.String("docs", "", "write the table into this document, between its marks")
-	keep := flag.String("truth", "", "keep the file that says what was done to which group here")
+	keep := flag.String("truth", "", "keep the file that says what was done to which group, and Apache Kafka's log, under this name")
 	parallel := flag.Int("parallel", 4, "cases at a time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -158,6 +158,9 @@ func run(ctx context.Context, kind rig.Kind, only, keep string, parallel int) ([
 		return []column{c}, err
 	}
 	log := filepath.Join(b.Dir, "broker.log")
+	if keep != "" {
+		log = keep + ".kafka.log"
+	}
 	if err := os.WriteFile(log, []byte(b.LogFull()), 0o644); err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ const logConfig = `status = warn
 appender.out.type = Console
 appender.out.name = out
 appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{HH:mm:ss.SSS} %p %c{1}: %m%n
+appender.out.layout.pattern = [%d] %p %m (%c)%n
 rootLogger.level = LEVEL
 rootLogger.appenderRef.out.ref = out
 `

@@ -95,7 +95,7 @@ func (l *BrokerLog) apply(inc *journal.Incident, shift time.Duration, earlier ma
 	inc.Chain, inc.Phases = nil, nil
 	inc.StateBefore = stateBefore(inc)
 	var joinEnd, assignEnd vtime.Instant
-	for i := max(0, begin-3); i < len(l.events); i++ {
+	for i := max(0, begin-3); i < len(l.events) && assignEnd == 0; i++ { // a member that fails afterwards belongs to what comes next
 		ev := l.events[i]
 		t := at(ev)
 		if t != 0 && t > end+slack || i > begin && ev.kind == rebalanceBegins && ev.generation != first.generation && ev.generation >= inc.GenerationAfter {
@@ -103,6 +103,9 @@ func (l *BrokerLog) apply(inc *journal.Incident, shift time.Duration, earlier ma
 		}
 		switch ev.kind {
 		case memberLeaves: // the line with the client's reason stands beside the one that begins the rebalance
+			if inc.Trigger.Kind == journal.MemberLeft && inc.Trigger.Member == nil && i < begin {
+				inc.Trigger.Member = memberOf(inc, ev) // who was removed by its instance id is not named where the rebalance begins
+			}
 			if inc.Trigger.Kind == journal.MemberLeft && sameMember(inc.Trigger.Member, ev.member) {
 				inc.Trigger.Claimed = cmp.Or(inc.Trigger.Claimed, ev.reason)
 			} else if i > begin {
@@ -125,9 +128,12 @@ func (l *BrokerLog) apply(inc *journal.Incident, shift time.Duration, earlier ma
 			}
 		case assigned:
 			if ev.generation == inc.GenerationAfter {
-				assignEnd = t
+				assignEnd = max(t, 1) // the log may have no times that can be used
 			}
 		}
+	}
+	if assignEnd == 1 {
+		assignEnd = 0
 	}
 	l.phases(inc, start, joinEnd, assignEnd)
 	l.evidence(inc, earlier)
