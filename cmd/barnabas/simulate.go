@@ -11,10 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/barnabas-mq/barnabas/internal/coord"
 	"github.com/barnabas-mq/barnabas/internal/journal"
 	"github.com/barnabas-mq/barnabas/internal/sim"
-	"github.com/barnabas-mq/barnabas/internal/vtime"
 	"github.com/barnabas-mq/barnabas/scenarios"
 )
 
@@ -213,22 +211,15 @@ func wrapText(s string, n int) (lines []string) {
 // timelineKeep is how many lines of a timeline are printed unless all are asked for.
 const timelineKeep = 60
 
-// simNote is a note of a run.
-type simNote struct {
-	at   time.Duration
-	abs  vtime.Instant
-	note coord.Note
-}
-
 // notesKept bounds the timeline that is held in memory.
 const notesKept = 100_000
 
 // printTimeline tells what the coordinator decided, in the words of the journal.
-func (a *app) printTimeline(w io.Writer, notes []simNote, all bool) {
+func (a *app) printTimeline(w io.Writer, notes []sim.Note, all bool) {
 	var lines []string
 	for _, n := range notes {
-		text := strings.ReplaceAll(journal.Say(n.abs, n.note), "\n", "\n           ")
-		lines = append(lines, fmt.Sprintf("%9.3f  %s", n.at.Seconds(), text))
+		text := strings.ReplaceAll(journal.Say(n.Abs, n.Note), "\n", "\n           ")
+		lines = append(lines, fmt.Sprintf("%9.3f  %s", n.At.Seconds(), text))
 	}
 	if !all && len(lines) > timelineKeep {
 		left := len(lines) - timelineKeep

@@ -10,9 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/barnabas-mq/barnabas/internal/coord"
 	"github.com/barnabas-mq/barnabas/internal/sim"
-	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
 
 // simReport is what `simulate -o json` prints.
@@ -63,7 +61,7 @@ func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlag
 		}
 		report.Variants = append(report.Variants, col)
 	}
-	var notes []simNote
+	var notes []sim.Note
 	single := len(list) == 1 && f.seeds == 1
 	jobs := make(chan simJob)
 	var simulated atomic.Int64
@@ -85,9 +83,9 @@ func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlag
 					return stop.Err() == nil
 				}}
 				if single {
-					opt.Notes = func(at time.Duration, abs vtime.Instant, n coord.Note) {
-						if at >= 0 && len(notes) < notesKept {
-							notes = append(notes, simNote{at, abs, n})
+					opt.Notes = func(n sim.Note) {
+						if n.At >= 0 && len(notes) < notesKept {
+							notes = append(notes, n)
 						}
 					}
 				}
@@ -185,7 +183,7 @@ func (a *app) showProgress(ctx context.Context, line func() string) (stop func()
 	return func() { cancel(); group.Wait() }
 }
 
-func (a *app) drawSimulation(w io.Writer, r *simReport, notes []simNote, f *simulateFlags) {
+func (a *app) drawSimulation(w io.Writer, r *simReport, notes []sim.Note, f *simulateFlags) {
 	a.title(w, "%s", r.Scenario)
 	for _, line := range wrapText(r.About, 110) {
 		fmt.Fprintln(w, line)

@@ -114,7 +114,7 @@ func (w *world) note(n runtime.TimedNote) {
 		if w.zero == 0 {
 			at = -1
 		}
-		w.opt.Notes(at, n.At, n.Note)
+		w.opt.Notes(Note{at, n.At, n.Note})
 	}
 	switch n := n.Note.(type) {
 	case coord.RebalanceStarted:

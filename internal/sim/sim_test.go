@@ -2,10 +2,7 @@ package sim
 
 import (
 	"testing"
-	"time"
 
-	"github.com/barnabas-mq/barnabas/internal/coord"
-	"github.com/barnabas-mq/barnabas/internal/vtime"
 	"github.com/barnabas-mq/barnabas/scenarios"
 )
 
@@ -42,10 +39,10 @@ func run(t testing.TB, sc *Scenario, seed uint64) *Result {
 }
 
 func TestTheSameSeedIsTheSameRun(t *testing.T) {
-	hash := func(seed uint64) (string, []coord.Note) {
-		var notes []coord.Note
+	hash := func(seed uint64) (string, []Note) {
+		var notes []Note
 		sc := scenario(t, "consumer-restart", "jitter", "20ms", "loss", "0.01", "processing.time", "exponential(1ms)")
-		r, err := Run(sc, Options{Seed: seed, Notes: func(_ time.Duration, _ vtime.Instant, n coord.Note) { notes = append(notes, n) }})
+		r, err := Run(sc, Options{Seed: seed, Notes: func(n Note) { notes = append(notes, n) }})
 		if err != nil {
 			t.Fatal(err)
 		}

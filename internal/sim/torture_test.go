@@ -7,9 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/barnabas-mq/barnabas/internal/coord"
 	"github.com/barnabas-mq/barnabas/internal/journal"
-	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
 
 // number is a setting of the environment.
@@ -55,8 +53,8 @@ func torture(t *testing.T, seed uint64, tell bool) {
 	}
 	opt := Options{Seed: seed}
 	if tell {
-		opt.Notes = func(at time.Duration, abs vtime.Instant, n coord.Note) {
-			t.Logf("%9.3f  %s", at.Seconds(), journal.Say(abs, n))
+		opt.Notes = func(n Note) {
+			t.Logf("%9.3f  %s", n.At.Seconds(), journal.Say(n.Abs, n.Note))
 		}
 	}
 	r, err := Run(sc, opt)

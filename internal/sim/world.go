@@ -20,14 +20,21 @@ const groupID = "g"
 // Options say how to run, beyond the scenario.
 type Options struct {
 	Seed uint64
-	// Notes, if set, is told every note of the coordinator with its time from time zero; it is negative in the warm-up.
-	Notes func(at time.Duration, abs vtime.Instant, n coord.Note)
+	// Notes, if set, is told every note of the coordinator.
+	Notes func(n Note)
 	// Record keeps lanes and curves for a report, up to a bound.
 	Record bool
 	// Plain plays every heartbeat, also those that can change nothing.
 	Plain bool
 	// Progress, if set, is called now and then with the time simulated so far; false ends the run.
 	Progress func(at time.Duration) bool
+}
+
+// Note is a note of the coordinator: when it was made, from time zero and as an instant, and what it says. At is negative in the warm-up.
+type Note struct {
+	At   time.Duration
+	Abs  vtime.Instant
+	Note coord.Note
 }
 
 // world is one run.
