@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings what the interop tests need beside Go: kcat and a C compiler, a JDK with Maven, Node with npm, Python, the jars of Apache Kafka and of
-# two releases of its client, Kafka Streams and Connect, kafkajs, and kafka-python. Quiet, safe to run again, and over in a second when all is there. Packages come from
-# whatever sources apt, mvn, npm and pip are set up to use.
+# two releases of its client, Kafka Streams and Connect, kafkajs, kafka-python, and a browser and a Prometheus for the console and the alerts. Quiet,
+# safe to run again, and over in a second when all is there. Packages come from whatever sources apt, mvn, npm and pip are set up to use.
 set -eu
 cd "$(dirname "$0")"
 
@@ -31,6 +31,8 @@ need mvn maven
 need node nodejs
 need npm npm
 need python3 python3
+need chromium chromium
+need prometheus prometheus
 python3 -c 'import ensurepip' >/dev/null 2>&1 || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
 	apt="apt-get"
@@ -55,7 +57,7 @@ mark() {
 	cat "$@" | cksum >"$name/.installed"
 }
 
-mkdir -p kafka/target java/target apps/target node/node_modules
+mkdir -p kafka/target java/target apps/target node/node_modules console/node_modules
 if ! done_for kafka/target kafka/pom.xml; then
 	rm -rf kafka/target/dependency
 	quietly "Apache Kafka's jars" mvn -q -B -f kafka/pom.xml dependency:copy-dependencies
@@ -74,6 +76,10 @@ fi
 if ! done_for node/node_modules node/package.json node/package-lock.json; then
 	quietly "kafkajs" npm ci --prefix node --no-audit --no-fund --silent
 	mark node/node_modules node/package.json node/package-lock.json
+fi
+if ! done_for console/node_modules console/package.json console/package-lock.json; then
+	quietly "playwright-core and axe-core" npm ci --prefix console --no-audit --no-fund --silent
+	mark console/node_modules console/package.json console/package-lock.json
 fi
 if ! { [ -d python/.venv ] && done_for python/.venv python/requirements.txt; }; then
 	rm -rf python/.venv
