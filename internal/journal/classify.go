@@ -215,7 +215,11 @@ func (inc *Incident) silent(id string) ruling {
 // joined: a client joined that the group did not know. Rule 5.
 func (inc *Incident) joined(id string) ruling {
 	if f, ok := inc.Fact(FactReturns, id); ok && f.Cause != Unknown {
-		return ruling{cause: f.Cause, conf: f.Basis}
+		v := ruling{cause: f.Cause, conf: f.Basis}
+		if f.Basis == ConsistentWith {
+			v.or = ScaleUp
+		}
+		return v
 	}
 	if inc.has(FactUnknownSeat, id) && inc.has(FactLoaded, "") {
 		return ruling{cause: CoordinatorMoved, conf: Inferred}

@@ -189,23 +189,26 @@ func top(of []*Incident) (Cause, *Who, int) {
 	members, most := map[string]int{}, 0
 	for _, inc := range of {
 		if w := inc.subject(); inc.Cause == best && w != nil {
-			if members[personOf(*w)]++; members[personOf(*w)] > most {
-				most, who = members[personOf(*w)], w
+			if members[personOf(inc, *w)]++; members[personOf(inc, *w)] > most {
+				most, who = members[personOf(inc, *w)], w
 			}
 		}
 	}
 	return best, who, most
 }
 
-// personOf is who a member is across its lives: instance id, else client id and host.
-func personOf(w Who) string {
+// personOf is who a member of an incident is across its lives: its instance id; else its client id and host, unless others have the same.
+func personOf(inc *Incident, w Who) string {
 	if w.Instance != "" {
 		return "instance " + w.Instance
 	}
-	if w.Client == "" {
+	shared := slices.ContainsFunc(inc.Members, func(m Member) bool {
+		return m.ID != w.ID && m.Was != w.ID && m.Instance == "" && m.Client == w.Client && m.Host == w.Host
+	})
+	if w.Client == "" || shared {
 		return "id " + w.ID
 	}
-	return w.Client + " " + w.Host
+	return "client " + w.Client + " " + w.Host
 }
 
 // adviceOf is the advice of the latest incident of a cause.
@@ -226,7 +229,7 @@ func (h *history) people(take func(*Incident) bool) (out [][]*Incident) {
 		if w == nil || !take(inc) {
 			continue
 		}
-		p := personOf(*w)
+		p := personOf(inc, *w)
 		i, known := at[p]
 		if !known {
 			i = len(out)

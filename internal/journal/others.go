@@ -418,7 +418,7 @@ func (r *Recorder) amend(b *building, ev seen) {
 		if d.settled {
 			continue
 		}
-		if c, known := ev.clients[clientKey{d.who.Client, d.who.Host}]; known {
+		if c, known := ev.clients[clientKey{d.who.Client, d.who.Host}]; known && d.alone {
 			n := len(b.inc.Evidence)
 			b.connection(d, c)
 			changed = changed || len(b.inc.Evidence) > n

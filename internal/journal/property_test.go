@@ -28,7 +28,7 @@ func TestAnyGroupIsAccountedFor(t *testing.T) {
 		cooperative := rapid.Bool().Draw(t, "cooperative")
 		for i := range rapid.IntRange(1, 5).Draw(t, "clients") {
 			name := fmt.Sprint("C", i)
-			a := &actor{name: name, host: fmt.Sprint("10.0.0.", i%3+1), assignors: []string{"range"}, topics: []string{"t"}, session: 10 * time.Second, rebalance: 20 * time.Second,
+			a := &actor{name: name, client: name, host: fmt.Sprint("10.0.0.", i%3+1), assignors: []string{"range"}, topics: []string{"t"}, session: 10 * time.Second, rebalance: 20 * time.Second,
 				drain: time.Duration(rapid.IntRange(0, 400).Draw(t, "drain")) * time.Millisecond, reasons: rapid.Bool().Draw(t, "reasons")}
 			if cooperative {
 				a.assignors = []string{"cooperative-sticky"}

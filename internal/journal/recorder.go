@@ -148,6 +148,7 @@ type departure struct {
 	who     Who
 	kind    TriggerKind
 	at      vtime.Instant
+	alone   bool // no other member had its client id and host
 	alive   bool // it used its old id afterwards
 	settled bool // it came back, or was waited for long enough
 	// b is the incident it belongs to, while that may still be amended; then id and cause say what is needed of it.

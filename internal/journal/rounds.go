@@ -105,6 +105,8 @@ func (r *Recorder) newcomer(g *tracked, b *building, p *part) {
 		basis, how = Measured, "group.instance.id"
 	case !close:
 		basis, how = ConsistentWith, "client id, from another host"
+	case !g.alone(p.Who): // others have the same: it may be anybody
+		basis = ConsistentWith
 	}
 	if d.b == b {
 		b.fact(newFact(FactCameBack, basis, d.who.ID, fmt.Sprintf("it came back %s later as %s, with the same %s, before the rebalance was over", away, p.ID, how)).ms(away))
@@ -252,7 +254,7 @@ func (r *Recorder) removed(g *tracked, n coord.MemberRemoved, ev seen) {
 		late := Millis(r.now.Since(b.phaseStart))
 		b.fact(newFact(FactLeaderLate, Measured, w.ID, "it led, and did not hand in the assignment for "+late.String()).ms(late))
 	}
-	d := &departure{who: w, kind: t.Kind, at: r.now, b: b}
+	d := &departure{who: w, kind: t.Kind, at: r.now, b: b, alone: g.alone(w)}
 	if t.Kind != LimitReached {
 		g.remember(d)
 		if len(b.departures) < departuresMax {

@@ -27,7 +27,7 @@ func Story(inc *Incident) string {
 		line("cause", "%s, %s (%s)", inc.Cause, inc.Cause.Title(), sure)
 	}
 	if inc.Trigger.Cause != inc.Cause && inc.Trigger.Cause != Unknown {
-		line("set off by", "%s: %s", nameOf(inc.Trigger.Member), inc.Trigger.Cause.Title())
+		line("set off by", "%s: %s", inc.NameOf(inc.Trigger.Member), inc.Trigger.Cause.Title())
 	}
 	label := "because"
 	for _, f := range inc.carrying() {
@@ -85,11 +85,23 @@ func clean(s string) string {
 	}, s)
 }
 
-func nameOf(w *Who) string {
+// NameOf is what the incident calls a member: its name, and the beginning of what is its own in its id where others have the same client id and host.
+func (inc *Incident) NameOf(w *Who) string {
 	if w == nil {
 		return "nobody in particular"
 	}
-	return clean(w.Name())
+	name := clean(w.Name())
+	if w.Instance != "" || w.Client == "" {
+		return name
+	}
+	for i := range inc.Members {
+		m := &inc.Members[i]
+		if m.ID != w.ID && m.Instance == "" && m.Client == w.Client && m.Host == w.Host {
+			own := strings.TrimPrefix(w.ID, w.Client+"-")
+			return name + " (" + clean(clip(own, 8)) + ")"
+		}
+	}
+	return name
 }
 
 // generations says from which generation to which.
@@ -124,7 +136,7 @@ func (inc *Incident) Headline() string {
 	if w != nil {
 		id = w.ID
 	}
-	name := nameOf(w)
+	name := inc.NameOf(w)
 	if w == nil {
 		name = "Somebody"
 	}
@@ -255,7 +267,7 @@ func (inc *Incident) about(f Fact) string {
 	}
 	for _, m := range inc.Members {
 		if m.ID == f.Member {
-			return clean(m.Name()) + ": "
+			return inc.NameOf(&m.Who) + ": "
 		}
 	}
 	return clean(f.Member) + ": "
@@ -327,7 +339,7 @@ func (inc *Incident) phaseWords() string {
 	for _, p := range inc.Phases {
 		last := "members"
 		if p.Last != nil {
-			last = clean(p.Last.Name())
+			last = inc.NameOf(p.Last)
 		}
 		took := "until now"
 		if p.Took != nil {
@@ -431,7 +443,7 @@ func History(incidents []Incident) string {
 		}
 		name := "-"
 		if s := inc.subject(); s != nil {
-			name = clean(s.Name())
+			name = inc.NameOf(s)
 		}
 		sure := string(inc.Confidence)
 		if inc.Provisional {

@@ -72,6 +72,7 @@ type task struct {
 // actor is one consumer.
 type actor struct {
 	name, host, software     string
+	client                   string // client.id: the name, unless it was given another
 	instance                 string
 	assignors                []string
 	topics                   []string
@@ -198,7 +199,7 @@ func (w *world) gather(in Interest) (e Evidence) {
 	for _, c := range in.Clients {
 		seen := ClientSeen{Client: c.Client, Host: c.Host, Closed: w.closed[clientKey{c.Client, c.Host}]}
 		for _, a := range w.actors { // any order: counted
-			if a.name == c.Client && "/"+a.host == c.Host && a.running {
+			if a.client == c.Client && "/"+a.host == c.Host && a.running {
 				seen.Open = 1
 			}
 		}
@@ -281,7 +282,7 @@ func (w *world) join(a *actor, reason string) {
 		return
 	}
 	a.joining = true
-	q := &group.JoinRequest{Version: 9, Group: "orders", Member: a.id, Instance: a.instance, Client: a.name, Host: "/" + a.host, Software: a.software,
+	q := &group.JoinRequest{Version: 9, Group: "orders", Member: a.id, Instance: a.instance, Client: a.client, Host: "/" + a.host, Software: a.software,
 		ProtocolType: "consumer", SessionTimeout: a.session, RebalanceTimeout: a.rebalance}
 	if a.reasons {
 		q.Reason = reason
@@ -445,7 +446,7 @@ func (w *world) failed(a *actor, code kafka.ErrorCode) {
 		}
 	case kafka.FencedInstanceID:
 		a.running = false
-		w.closed[clientKey{a.name, "/" + a.host}] = w.now
+		w.closed[clientKey{a.client, "/" + a.host}] = w.now
 	}
 }
 
@@ -484,7 +485,7 @@ func (w *world) work(a *actor) {
 	for _, tp := range a.owned {
 		for _, p := range tp.Partitions {
 			k := kafka.TopicPartition{Topic: tp.Topic, Partition: p}
-			fk := fetchKey{clientKey{a.name, "/" + a.host}, k}
+			fk := fetchKey{clientKey{a.client, "/" + a.host}, k}
 			f := w.fetched[fk]
 			f.At, f.Delivered = w.now, w.logEnd(k)
 			if w.watch[fk] {
@@ -506,7 +507,7 @@ func (w *world) commit(a *actor, only []kafka.TopicPartition) {
 		}
 	}
 	for _, k := range only {
-		if f, ok := w.fetched[fetchKey{clientKey{a.name, "/" + a.host}, k}]; ok {
+		if f, ok := w.fetched[fetchKey{clientKey{a.client, "/" + a.host}, k}]; ok {
 			w.committed[k] = OffsetSeen{TopicPartition: k, Committed: f.Delivered, CommittedAt: w.now}
 		}
 	}
@@ -514,7 +515,7 @@ func (w *world) commit(a *actor, only []kafka.TopicPartition) {
 
 func (w *world) kill(a *actor) {
 	a.running, a.joining, a.owned = false, false, nil
-	w.closed[clientKey{a.name, "/" + a.host}] = w.now
+	w.closed[clientKey{a.client, "/" + a.host}] = w.now
 }
 
 // leave sends LeaveGroup.
@@ -523,7 +524,7 @@ func (w *world) leave(a *actor, reason string) {
 		reason = ""
 	}
 	w.ask(func(id coord.ReplyID) coord.Event {
-		return &group.LeaveRequest{Reply: id, Version: 5, Group: "orders", Client: a.name, Host: "/" + a.host,
+		return &group.LeaveRequest{Reply: id, Version: 5, Group: "orders", Client: a.client, Host: "/" + a.host,
 			Members: []group.Leaver{{Member: a.id, Instance: a.instance, Reason: reason}}}
 	}, func(any) {})
 	a.id, a.generation, a.joining = "", -1, false
@@ -566,7 +567,7 @@ func (w *world) act(words []string) {
 		}
 	case "start":
 		if a == nil {
-			a = &actor{name: name, host: "10.0.0." + fmt.Sprint(len(w.actors)+1), software: "apache-kafka-java 4.3.1", assignors: []string{"range"}, topics: []string{"t"},
+			a = &actor{name: name, client: name, host: "10.0.0." + fmt.Sprint(len(w.actors)+1), software: "apache-kafka-java 4.3.1", assignors: []string{"range"}, topics: []string{"t"},
 				session: 45 * time.Second, rebalance: 300 * time.Second, drain: 200 * time.Millisecond, reasons: true}
 			w.actors[name] = a
 		}
@@ -671,6 +672,8 @@ func (w *world) options(a *actor, options []string) {
 		switch k {
 		case "host":
 			a.host = v
+		case "named": // it has another one's client id
+			a.client = v
 		case "static":
 			a.instance = v
 		case "assignor":
