@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -416,7 +417,7 @@ func (a *app) writeExport(groups []exportedGroup, withGroup bool, file string) e
 		return a.emit(groups, func(w io.Writer) { writeCSV(w, csv.Bytes(), a.outTTY) })
 	}
 	// Written aside and renamed, so that a failure leaves no half of an export behind.
-	out, err := os.CreateTemp(dirOf(file), ".export-*")
+	out, err := os.CreateTemp(filepath.Dir(file), ".export-*")
 	if err != nil {
 		return wrap(err, "writing the export")
 	}
@@ -428,13 +429,6 @@ func (a *app) writeExport(groups []exportedGroup, withGroup bool, file string) e
 		return wrap(err, "writing %s", file)
 	}
 	return wrap(os.Rename(out.Name(), file), "writing %s", file)
-}
-
-func dirOf(file string) string {
-	if i := strings.LastIndexByte(file, os.PathSeparator); i >= 0 {
-		return file[:i+1]
-	}
-	return "."
 }
 
 func writeCSV(w io.Writer, csv []byte, toTerminal bool) {
