@@ -54,7 +54,7 @@ func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) er
 	}
 	if r == nil {
 		// Nothing of the past may be read: only what happens from now on.
-		if !f.watch {
+		if !f.watch && !a.outTTY {
 			return failed("what happened to "+group+" before now cannot be told: "+strings.Join(notes, "; "), "give the principal the right to read "+
 				kafka.OffsetsTopic+", or watch from now on with `barnabas explain "+group+" --watch`")
 		}
@@ -81,7 +81,11 @@ func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) er
 	for i := range e.Incidents {
 		f.give(&e.Incidents[i], given)
 	}
-	e.Findings = journal.Detect(e.Incidents, journal.Window{})
+	live, err := a.liveOwners(ctx, group)
+	if err != nil { // what happened is told all the same
+		e.Notes = append(e.Notes, "what the members do now cannot be told: "+a.explain(err).what)
+	}
+	e.Findings = journal.Detect(e.Incidents, journal.Window{Live: live, StuckAfter: stuckAfter})
 	if f.id != "" {
 		i := slices.IndexFunc(e.Incidents, func(inc journal.Incident) bool { return inc.ID == f.id })
 		if i < 0 {
@@ -141,6 +145,28 @@ func (a *app) readGroup(ctx context.Context, group string, since time.Time) (*ob
 		return nil, append(notes, "the principal may not read "+kafka.OffsetsTopic), nil
 	}
 	return nil, nil, err
+}
+
+// stuckAfter is how long an owner may commit nothing while its lag grows; liveWindow is how far back its last commit is looked for.
+const (
+	stuckAfter = time.Minute
+	liveWindow = 10 * time.Minute
+)
+
+// liveOwners is who owns what now, and how it gets on.
+func (a *app) liveOwners(ctx context.Context, group string) ([]journal.LiveOwner, error) {
+	dial := func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return a.client(ctx, opts...) }
+	now := a.now()
+	commits, err := observe.Commits(ctx, dial, group, now.Add(-liveWindow))
+	if err != nil {
+		return nil, err
+	}
+	cl, err := a.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	return observe.Owners(ctx, cl, group, stuckAfter, now, now.Add(-liveWindow), commits)
 }
 
 func readingNotes(r *observe.Reading) (notes []string) {

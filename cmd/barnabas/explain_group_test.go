@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/barnabas-mq/barnabas/barnabastest"
 	"github.com/barnabas-mq/barnabas/internal/journal"
@@ -90,6 +93,57 @@ func TestExplainWritesTheGroupAsAScenario(t *testing.T) {
 	}
 	if strings.Count(string(text), "processing.time:") != 1 {
 		t.Errorf("what was guessed is still there:\n%s", text)
+	}
+}
+
+// TestExplainFallsBackWhereItMayNotRead: the offsets topic is refused, so only what happens from now on can be told, and that is said.
+func TestExplainFallsBackWhereItMayNotRead(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "orders", "__consumer_offsets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	c.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		resp.SetVersion(req.GetVersion())
+		for _, rt := range req.(*kmsg.ListOffsetsRequest).Topics {
+			out := kmsg.NewListOffsetsResponseTopic()
+			out.Topic = rt.Topic
+			for _, p := range rt.Partitions {
+				part := kmsg.NewListOffsetsResponseTopicPartition()
+				part.Partition, part.ErrorCode = p.Partition, kerr.TopicAuthorizationFailed.Code
+				out.Partitions = append(out.Partitions, part)
+			}
+			resp.Topics = append(resp.Topics, out)
+		}
+		return resp, nil, true
+	})
+	addr := c.ListenAddrs()[0]
+	if errs, code := explained(t, t.Context(), addr, io.Discard, "shop"); code != exitFailed || !strings.Contains(errs, "the principal may not read __consumer_offsets") || !strings.Contains(errs, "--watch") {
+		t.Errorf("%d %s", code, errs)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out := &lines{got: make(chan string, 100)}
+	over := make(chan string, 1)
+	go func() {
+		errs, _ := explained(t, ctx, addr, out, "shop", "--watch")
+		over <- errs
+	}()
+	stop := consumeGroup(t, addr, "shop", "client-a")
+	defer stop()
+	for told := ""; !strings.Contains(told, "Stable"); {
+		select {
+		case s := <-out.got:
+			told += s
+		case <-ctx.Done():
+			t.Fatalf("the group's states were not told: %q", told)
+		}
+	}
+	cancel()
+	if errs := <-over; !strings.Contains(errs, "may not read __consumer_offsets") || !strings.Contains(errs, "their reasons are not") {
+		t.Errorf("it does not say that it falls back:\n%s", errs)
 	}
 }
 

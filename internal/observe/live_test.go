@@ -213,6 +213,51 @@ func TestLiveSeesComingsAndGoings(t *testing.T) {
 	}
 }
 
+// TestOwnersShowWhoDoesNothing: a member holds its partitions, commits nothing, and records come in.
+func TestOwnersShowWhoDoesNothing(t *testing.T) {
+	r := rig(t)
+	cl := r.member("g", "stuck")
+	at := map[int32]kgo.EpochOffset{}
+	for p := range int32(3) { // the fourth partition was never committed
+		at[p] = kgo.EpochOffset{Epoch: -1, Offset: 2}
+	}
+	cl.CommitOffsetsSync(t.Context(), map[string]map[int32]kgo.EpochOffset{"orders": at}, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	mid := time.Now()
+	feed := r.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for range 5 {
+		if err := feed.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Timestamp: mid.Add(time.Second), Value: []byte("late")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// As if it were looked at two minutes later.
+	now := mid.Add(2 * time.Minute)
+	commits, err := Commits(t.Context(), r.dial, "g", mid.Add(-time.Hour))
+	if err != nil || len(commits) != 3 {
+		t.Fatalf("%d partitions were committed: %v", len(commits), err)
+	}
+	owners, err := Owners(t.Context(), feed, "g", 2*time.Minute, now, mid.Add(-time.Hour), commits)
+	if err != nil || len(owners) != 3 {
+		t.Fatalf("%+v, %v", owners, err)
+	}
+	for _, o := range owners {
+		lag, before := int64(8), int64(8) // ten records, two are done
+		if o.Partition == 0 {
+			lag = 13
+		}
+		if o.Lag != lag || o.LagBefore != before || o.CommitSilence == nil || o.CommitSilence.D() < 110*time.Second || o.Client != "stuck" {
+			t.Errorf("%+v", o)
+		}
+	}
+	found := journal.Detect(nil, journal.Window{Live: owners, StuckAfter: time.Minute})
+	if len(found) != 1 || found[0].Detector != journal.StuckOwner || !strings.Contains(found[0].Text, "orders-0") {
+		t.Errorf("%+v", found)
+	}
+}
+
 // TestPartitionOfIsKafkas: Java's String.hashCode over UTF-16, and Utils.abs.
 func TestPartitionOfIsKafkas(t *testing.T) {
 	for group, want := range map[string]int32{"": 0, "a": 97 % 50, "orders": 1008770331 % 50, "polygenelubricants": 0, "\U0001F600": 1772899 % 50} {
