@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/barnabas-mq/barnabas/internal/testkit"
 )
@@ -43,4 +46,35 @@ func BenchmarkHeartbeat(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkOffsetCommit is a hundred groups that commit ten partitions each, over a connection each, and wait for the disk.
+func BenchmarkOffsetCommit(b *testing.B) {
+	const groups, partitions = 100, 10
+	br := testkit.Start(b)
+	var conns []*groupClient
+	var frames [][]byte
+	for i := range groups {
+		c := newMember(b, br, fmt.Sprint("g", i))
+		if i == 0 {
+			c.CreateTopic("t", partitions)
+		}
+		q := c.commitRequest("t", 0, 1)
+		for p := range int32(partitions - 1) {
+			q.Topics[0].Partitions = append(q.Topics[0].Partitions, kmsg.OffsetCommitRequestTopicPartition{Partition: p + 1, Offset: 1, LeaderEpoch: -1})
+		}
+		conns, frames = append(conns, c), append(frames, testkit.Frame(q, 1, "bench"))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for i, c := range conns {
+			c.SendBytes(frames[i])
+		}
+		for _, c := range conns {
+			if _, _, err := c.Receive(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.N*groups*partitions)/b.Elapsed().Seconds(), "offsets/s")
 }
