@@ -47,7 +47,7 @@ sim: ## random groups in virtual time against their rules, and the power-cut sim
 	POWERCUT_START=$(SEED) POWERCUT_SEEDS=200 $(GO) test ./internal/storage -count=1 -run '^TestPowerCut$$' -v
 
 golden: ## rewrite goldens and generated docs; look at the difference before committing it
-	$(GO) test ./internal/config ./internal/metrics ./internal/tidy ./cmd/barnabas -rewrite
+	$(GO) test ./internal/config ./internal/metrics ./internal/tidy ./internal/sim ./cmd/barnabas -rewrite
 
 test-all: ## everything CI runs: race, cross builds, power cuts, ten kills, C, Java, npm and Python clients
 	@began=$$(date +%s); set -e; \

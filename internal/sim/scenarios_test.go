@@ -289,7 +289,7 @@ func TestNetworkHold(t *testing.T) {
 		s.always(t, "rebalances", 0)
 	})
 	t.Run("jitter far beyond it", func(t *testing.T) {
-		s := sampled(t, scenario(t, "network-hold", "jitter", "100s", "events.1.for", "1s"), seeds(10))
+		s := sampled(t, scenario(t, "network-hold", "jitter", "100s", "events.1.for", "1s"), 10)
 		put := 0.0
 		for _, r := range s {
 			put += float64(r.Evicted)

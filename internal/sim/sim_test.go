@@ -1,7 +1,13 @@
 package sim
 
 import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/barnabas-mq/barnabas/scenarios"
 )
@@ -59,5 +65,41 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 	}
 	if len(notes) < 20 {
 		t.Errorf("%d notes only", len(notes))
+	}
+}
+
+// TestTracesAreTheSameEverywhere holds the hashes of a few runs, made on one machine, against this one, several at a time.
+func TestTracesAreTheSameEverywhere(t *testing.T) {
+	const file = "testdata/traces.txt"
+	var lines [8]string
+	var group sync.WaitGroup
+	for i := range lines {
+		group.Go(func() {
+			sc, err := Torture(uint64(i))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r, err := Run(sc, Options{Seed: uint64(i)})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			lines[i] = fmt.Sprintf("%d %s %d records, %d rebalances, paused %d ns\n", i, r.Hash, r.Records, r.Rebalances, r.Paused)
+		})
+	}
+	group.Wait()
+	got := strings.Join(lines[:], "")
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("a run of a seed is not what it was. If the coordinator, an assignor or a model was changed on purpose: go test ./internal/sim -run TestTraces -rewrite\n%s", diff)
 	}
 }
