@@ -235,7 +235,7 @@ func (inc *Incident) joined(id string) ruling {
 
 // rejoined: a member joined again. Rules 6, 7 and 8.
 func (inc *Incident) rejoined(t Trigger, id string) ruling {
-	claimed, _ := JoinReason(t.Claimed)
+	claimed, known := JoinReason(t.Claimed)
 	has := func(f FactID) bool { return inc.has(f, id) }
 	topics := has(FactTopicsAdded) || has(FactTopicsDropped)
 	switch {
@@ -245,8 +245,9 @@ func (inc *Incident) rejoined(t Trigger, id string) ruling {
 		return ruling{cause: TopicSet, conf: Measured}
 	case topics && claimed == PartitionCount: // Java says "cached metadata has changed" of both
 		return ruling{cause: TopicSet, conf: Inferred, or: SubscriptionChange}
-	case has(FactTopicsAdded) && claimed != SubscriptionChange && inc.Source != FromJournal && inc.Source != "":
-		// Nothing but the broker's metadata tell when a topic came: a regular expression that matches a new one looks the same.
+	case has(FactTopicsAdded) && (claimed != SubscriptionChange || strings.Contains(t.Claimed, "our interests have changed")) && inc.Source != FromJournal && inc.Source != "":
+		// Nothing but the broker's metadata tell when a topic came: a regular expression that matches a new one looks the same, and franz-go says the
+		// same of both.
 		return ruling{cause: SubscriptionChange, conf: ConsistentWith, or: TopicSet}
 	case topics:
 		return ruling{cause: SubscriptionChange, conf: Measured}
@@ -273,6 +274,8 @@ func (inc *Incident) rejoined(t Trigger, id string) ruling {
 		return ruling{cause: CooperativeRound, conf: Inferred}
 	case has(FactRefused):
 		return ruling{cause: FailedRebalance, conf: ConsistentWith, or: LeaderRejoin}
+	case t.Claimed != "" && !known: // no library says it, so an application does: enforceRebalance takes its words
+		return ruling{cause: LeaderRejoin, conf: Inferred}
 	case t.Kind == LeaderRejoined:
 		if has(FactNothingChanged) {
 			return ruling{cause: LeaderRejoin, conf: Measured}

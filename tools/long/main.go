@@ -50,6 +50,7 @@ func rows() []row {
 		row{"clients on Barnabas", "cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 go test ./clients -count=1 -timeout 30m"},
 		row{"consumer groups on both brokers, side by side", "cd interop && rm -rf ../tmp/groups && export CGO_ENABLED=1 INTEROP_GROUPS=all INTEROP_KEEP=../../tmp/groups && " +
 			"INTEROP_BROKER=barnabas go test ./groups -count=1 -timeout 40m && INTEROP_BROKER=kafka go test ./groups -count=1 -timeout 40m && go run ./groupsdoc -rows ../tmp/groups"},
+		row{"the cause matrix, on both brokers", "cd interop && CGO_ENABLED=1 go run ./explainmatrix"},
 		row{"held heartbeats in ten quiet minutes", "cd interop && INTEROP_MINUTES=10 CGO_ENABLED=1 go test ./groups -count=1 -timeout 30m -run TestNoticeInPeace"},
 		row{"clients on Apache Kafka", "cd interop && INTEROP_BROKER=kafka CGO_ENABLED=1 go test ./clients -count=1 -timeout 30m"},
 	)
