@@ -361,8 +361,8 @@ func TestManyGroupsAreBounded(t *testing.T) {
 		run(fmt.Sprint("group-", i))
 	}
 	full := heap()
-	for i := range groups / 5 {
-		now = now.Add(50 * time.Millisecond)
+	for i := range groups / 10 {
+		now = now.Add(100 * time.Millisecond)
 		run(fmt.Sprint("other-", i))
 	}
 	later := heap()
