@@ -27,6 +27,7 @@ type OffsetSeen struct {
 type FetchSeen struct {
 	Client, Host string
 	kafka.TopicPartition
+	Fetched   vtime.Instant // the last time it asked, whether there were records or not; 0: not known
 	At        vtime.Instant // the last time records were delivered
 	Delivered int64         // the offset behind the last record delivered
 	// Next is the first fetch since Watched was asked for, 0 for none.

@@ -16,7 +16,7 @@ const (
 	FactRebalanceTimeout FactID = "rebalance_timeout"  // of the member; max.poll.interval.ms of Java and librdkafka [ms]
 	FactConnectionOpen   FactID = "connection_open"    // its client's connection was open when it went
 	FactConnectionClosed FactID = "connection_closed"  // it was closed at about that time
-	FactFetchSilence     FactID = "fetch_silence"      // since its client's last fetch of its partitions [ms]
+	FactFetchSilence     FactID = "fetch_silence"      // since its client last asked for records of its partitions, whether there were any or not [ms]
 	FactCommitSilence    FactID = "commit_silence"     // since the last commit of one of its partitions [ms]
 	FactNothingToDo      FactID = "nothing_to_do"      // its partitions had no records to read
 	FactNeighbours       FactID = "neighbours"         // members that went within seconds of it on the same host [members]

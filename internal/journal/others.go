@@ -535,13 +535,13 @@ func (b *building) activity(now vtime.Instant, w Who, ev seen) {
 				}
 			}
 			if f, ok := ev.fetches[fetchKey{clientKey{w.Client, w.Host}, k}]; ok && alone {
-				fetched = max(fetched, f.At)
+				fetched = max(fetched, f.Fetched)
 			}
 		}
 	}
 	if fetched != 0 {
 		s := Millis(now.Since(fetched))
-		b.fact(newFact(FactFetchSilence, Measured, w.ID, "its client last fetched records of its partitions "+before(s)).ms(s))
+		b.fact(newFact(FactFetchSilence, Measured, w.ID, "its client last fetched from its partitions "+before(s)).ms(s))
 	}
 	if committed != 0 {
 		s := Millis(now.Since(committed))

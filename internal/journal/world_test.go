@@ -487,7 +487,7 @@ func (w *world) work(a *actor) {
 			k := kafka.TopicPartition{Topic: tp.Topic, Partition: p}
 			fk := fetchKey{clientKey{a.client, "/" + a.host}, k}
 			f := w.fetched[fk]
-			f.At, f.Delivered = w.now, w.logEnd(k)
+			f.Fetched, f.At, f.Delivered = w.now, w.now, w.logEnd(k)
 			if w.watch[fk] {
 				f.Next = w.now
 				delete(w.watch, fk)

@@ -296,7 +296,7 @@ func (d *Driver) gather(in journal.Interest) (e journal.Evidence) {
 				for _, p := range tp.Partitions {
 					k := kafka.TopicPartition{Topic: tp.Topic, Partition: p}
 					if s, ok := d.cfg.Activity.Seen(who, k); ok {
-						f := journal.FetchSeen{Client: o.Client, Host: o.Host, TopicPartition: k, At: s.Delivered, Delivered: s.Next, Next: s.Again}
+						f := journal.FetchSeen{Client: o.Client, Host: o.Host, TopicPartition: k, Fetched: s.Fetched, At: s.Delivered, Delivered: s.Next, Next: s.Again}
 						if in.Watch {
 							f.Next = 0
 						}
