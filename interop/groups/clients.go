@@ -147,15 +147,21 @@ func Clients() []Client {
 	noStatic := func(name string) map[Scenario]string {
 		return map[Scenario]string{Static: name + " has no static membership"}
 	}
-	for _, a := range []string{"range", "cooperative"} {
-		all = append(all, Client{Library: "kafka-python", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollLeaves, Program: pythonMember, Known: []Known{
-			{[]Scenario{Paused, Slow}, "while A owned it", "kafka-python's cooperative assignor gives a member that comes back what it had before, while another still owns it"},
-			{[]Scenario{Restart}, "waiting for all partitions owned", "kafka-python's cooperative assignor leaves out partitions that a member lost: after a restart that took longer than the sessions nobody owns them"}}})
-	}
+	const pythonStops = "when the topic's partitions change, kafka-python's leader now and then stops for good after its SyncGroup was answered: no heartbeat, no fetch"
+	python := Client{Library: "kafka-python", Lost: true, Poll: PollLeaves, Program: pythonMember, Known: []Known{{[]Scenario{Grown}, "waiting for all partitions owned by A and B", pythonStops}}}
+	python.Assignor = "range"
+	all = append(all, python)
+	python.Assignor, python.Cooperative = "cooperative", true
+	python.Known = append(python.Known[:1:1],
+		Known{[]Scenario{Paused, Slow}, "while A owned it", "kafka-python's cooperative assignor gives a member that comes back what it had before, while another still owns it"},
+		Known{[]Scenario{Paused, Slow}, "are revoked, want", "kafka-python's cooperative members are now and then told that partitions are revoked that they have lost"},
+		Known{[]Scenario{Restart}, "waiting for all partitions owned", "kafka-python's cooperative assignor leaves out partitions that a member lost: after a restart that took longer than the sessions nobody owns them"})
+	all = append(all, python)
 	return append(all,
 		Client{Library: "sarama", Name: "sarama", Assignor: "range", Poll: PollKeeps},
 		Client{Library: "sarama", Name: "sarama", Assignor: "sticky", Poll: PollKeeps},
 		Client{Library: "segmentio/kafka-go", Name: "kafkago", Assignor: "range", Poll: PollKeeps, Lacks: noStatic("kafka-go")},
-		Client{Library: "kafkajs", Assignor: "roundrobin", Lost: true, Poll: PollSilent, Program: nodeMember, Lacks: noStatic("kafkajs")},
+		Client{Library: "kafkajs", Assignor: "roundrobin", Lost: true, Poll: PollSilent, Program: nodeMember, Lacks: noStatic("kafkajs"), Known: []Known{
+			{[]Scenario{Restart}, "owned it", "kafkajs does not tell that a membership is lost before it has joined again, which after a restart that took longer than the sessions is too late"}}},
 	)
 }

@@ -36,13 +36,15 @@ const (
 
 // Command asks a running member for something.
 type Command struct {
-	Do string `json:"do"`           // CommandSleep or CommandStop
-	Ms int    `json:"ms,omitempty"` // CommandSleep: how long the next record takes
+	Do string `json:"do"`           // one of the commands below
+	Ms int    `json:"ms,omitempty"` // CommandSleep and CommandAway: how long
 }
 
 // Commands.
 const (
 	CommandSleep = "sleep" // the program takes that long over its next record and does not poll meanwhile
+	CommandAway  = "away"  // unsubscribe for that long, then subscribe again; Java only
+	CommandFail  = "fail"  // the callback of the next assignment throws; Java only
 	CommandStop  = "stop"  // close the consumer as its documentation says and end
 )
 

@@ -36,7 +36,8 @@ func NewWriter(addr, topic string, partitions int) (*Writer, error) {
 }
 
 func writerClient(addr, topic string) (*kgo.Client, error) {
-	return kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("writer"), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	return kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("writer"), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
+		kgo.UnknownTopicRetries(-1)) // a topic that was made a moment ago
 }
 
 // Grow writes to more partitions from now on. The broker must know them: a client that does not would refuse the records, so it is a new one.

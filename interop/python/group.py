@@ -1,6 +1,8 @@
 """One member of a consumer group: its config as the first line of standard input, commands as further lines, an event per line of output."""
 
+import faulthandler
 import json
+import signal
 import sys
 import threading
 import time
@@ -58,6 +60,8 @@ class Member:
             partition_assignment_strategy=[ASSIGNORS[c["assignor"]]], session_timeout_ms=c["session_ms"], heartbeat_interval_ms=c["heartbeat_ms"],
             max_poll_interval_ms=c["poll_max_ms"], metadata_max_age_ms=c["metadata_ms"], auto_offset_reset="earliest", enable_auto_commit=False,
             fetch_max_wait_ms=200, request_timeout_ms=10000, reconnect_backoff_max_ms=500)
+        # Without it the first assignment of a leader is empty, and what it then does about the topic it learns of may stop it for good.
+        consumer.partitions_for_topic(c["topic"])
         consumer.subscribe([c["topic"]], listener=Listener())
         pending = {}  # handed on and not committed
         while not self.stop:
@@ -89,6 +93,7 @@ class Member:
 
 
 def main():
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # kill -USR1 shows where a member hangs
     member = Member()
     config = json.loads(sys.stdin.readline())
     threading.Thread(target=member.obey, daemon=True).start()
