@@ -23,6 +23,12 @@ const smallCommits = time.Second
 // turn is how many records of one partition poll gives before it goes on to the next: what one fetch brings.
 const turn = 1000
 
+// quickest is the least work on a record: less would be no work, and an endless backlog done in no time.
+const quickest = 100 * time.Nanosecond
+
+// drawsMost is the largest batch whose records each have a time of their own; in a larger one they take the mean.
+const drawsMost = 10_000
+
 // batch is what poll gave to the application.
 type batch struct {
 	spans   []span
@@ -56,9 +62,9 @@ func (b *batch) finished(at vtime.Instant) int64 {
 
 // pace is how long a record takes, on average, as things are.
 func (m *member) pace() time.Duration {
-	d := m.cfg.Processing.mean()
+	d := max(m.cfg.Processing.mean(), quickest)
 	if m.w.now.Before(m.slowed) {
-		d *= time.Duration(m.factor)
+		d = times(m.factor, d)
 	}
 	return d
 }
@@ -88,7 +94,7 @@ func (m *member) poll() {
 		return
 	}
 	pace := m.pace()
-	if pace >= grain || total > int64(grain/max(1, pace)) {
+	if pace >= grain || total > int64(grain/pace) {
 		if total == 0 {
 			m.wakeAtNext()
 			m.armCommit()
@@ -119,7 +125,7 @@ func (m *member) work(total int64, pace time.Duration) {
 	if m.cfg.Client == "librdkafka" {
 		n = min(total, 1)
 	}
-	if pace > 0 && time.Duration(n) < grain/pace {
+	if n < int64(grain/pace) {
 		n = min(total, int64(grain/pace)) // as many polls as make a grain
 	}
 	spans := m.gather(n)
@@ -154,21 +160,31 @@ func (m *member) service(spans []span, pace time.Duration) (length time.Duration
 	for _, s := range spans {
 		n += s.to - s.from
 	}
-	if m.cfg.Processing.Kind == constant && m.cfg.PoisonEvery == 0 {
-		return time.Duration(n) * pace, nil
+	every := m.cfg.PoisonEvery
+	if m.cfg.Processing.Kind == constant && every == 0 {
+		return times(n, pace), nil
 	}
-	slow := time.Duration(1)
+	if n > drawsMost {
+		poison := int64(0)
+		for _, s := range spans {
+			if every > 0 {
+				poison += s.to/every - s.from/every
+			}
+		}
+		return min(forever, times(n-poison, pace)+times(poison, time.Duration(m.cfg.PoisonTime))), nil
+	}
+	slow := int64(1)
 	if m.w.now.Before(m.slowed) {
-		slow = time.Duration(m.factor)
+		slow = m.factor
 	}
 	ends = make([]time.Duration, 0, n)
 	for _, s := range spans {
 		for at := s.from; at < s.to; at++ {
-			if m.cfg.PoisonEvery > 0 && (at+1)%m.cfg.PoisonEvery == 0 {
-				length += time.Duration(m.cfg.PoisonTime)
-			} else {
-				length += m.cfg.Processing.draw(&m.rng) * slow
+			work := time.Duration(m.cfg.PoisonTime)
+			if every == 0 || (at+1)%every != 0 {
+				work = times(slow, m.cfg.Processing.draw(&m.rng))
 			}
+			length = min(forever, length+work)
 			ends = append(ends, length)
 		}
 	}

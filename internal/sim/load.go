@@ -292,7 +292,7 @@ func (s *Scenario) check() error {
 	at := func(path, format string, args ...any) error {
 		return s.fault(s.lines[path], path, format, args...)
 	}
-	topics, partitions := map[string]bool{}, int64(0)
+	topics, partitions, keys := map[string]bool{}, int64(0), int64(0)
 	for i, t := range s.Topics {
 		path := fmt.Sprintf("topics[%d]", i+1)
 		switch {
@@ -303,6 +303,10 @@ func (s *Scenario) check() error {
 		}
 		topics[t.Name] = true
 		partitions += t.Partitions
+		keys += t.Partitions * t.Keys
+	}
+	if keys > keysMax {
+		return at("topics", "there are %d keys in all partitions together; the simulator takes %d: lower keys", keys, keysMax)
 	}
 	if partitions > partitionsMax {
 		return at("topics", "there are %d partitions; the simulator takes %d", partitions, partitionsMax)
@@ -324,13 +328,17 @@ func (s *Scenario) check() error {
 			}
 		}
 		members += m.Count * m.Consumers
-		beats += m.Count * m.Consumers * (int64(s.Duration) / int64(m.Heartbeat))
+		each := int64(s.Duration)/int64(m.Heartbeat) + int64(s.Duration)/int64(m.AutoCommitEvery)
+		if m.FlushEvery > 0 {
+			each += int64(s.Duration) / int64(m.FlushEvery)
+		}
+		beats += m.Count * m.Consumers * each
 		if members > membersMax {
 			return at(path+".count", "there are %d members by then; the simulator takes %d", members, membersMax)
 		}
 	}
-	if beats > heartbeatsMax {
-		return at("duration", "%d heartbeats would have to be simulated; the limit is %d: shorten duration, or lengthen heartbeat.interval.ms", beats, heartbeatsMax)
+	if beats > beatsMax {
+		return at("duration", "%d heartbeats, commits and flushes would have to be simulated; the limit is %d: shorten duration, or lengthen the intervals", beats, beatsMax)
 	}
 	if s.Coordinator.SessionMin > s.Coordinator.SessionMax {
 		return at("coordinator.group.min.session.timeout.ms", "it is above group.max.session.timeout.ms")
@@ -381,6 +389,8 @@ func (s *Scenario) checkMembers(m Members, path string, at func(path, format str
 			time.Duration(m.SessionTimeout).Milliseconds(), time.Duration(s.Coordinator.SessionMin).Milliseconds(), time.Duration(s.Coordinator.SessionMax).Milliseconds())
 	case cooperative > 0 && cooperative < len(m.Assignors):
 		return at(path+".partition.assignment.strategy", "a member that lists cooperative-sticky beside eager assignors is eager; the simulator wants it said: list one kind")
+	case m.FlushEvery > 0 && m.FlushEvery < Span(10*time.Millisecond):
+		return at(path+".flush.every", "%v is too often; the least is 10ms", time.Duration(m.FlushEvery))
 	case m.Client == "poll-heartbeat" && m.Static:
 		return at(path+".static", "clients that heartbeat from poll are older than static membership")
 	}

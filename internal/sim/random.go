@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -85,9 +86,20 @@ func (r *random) hex(n int) string {
 	return string(b)
 }
 
-// mulDiv is a*b/c without overflow on the way; all are positive and the result fits.
+// mulDiv is a*b/c without overflow on the way, for numbers that are not negative; what does not fit is the largest there is.
 func mulDiv(a, b, c int64) int64 {
 	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	if hi >= uint64(c) {
+		return math.MaxInt64
+	}
 	q, _ := bits.Div64(hi, lo, uint64(c))
-	return int64(q)
+	return int64(min(q, math.MaxInt64))
+}
+
+// forever is the longest that anything takes.
+const forever = time.Duration(1e17)
+
+// times is n times d, or forever.
+func times(n int64, d time.Duration) time.Duration {
+	return min(forever, time.Duration(mulDiv(n, int64(d), 1)))
 }

@@ -47,7 +47,7 @@ type Members struct {
 	SessionTimeout  Millis `yaml:"session.timeout.ms" default:"45000" min:"100" max:"86400000" doc:"As in Kafka."`
 	Heartbeat       Millis `yaml:"heartbeat.interval.ms" default:"3000" min:"10" max:"3600000" doc:"As in Kafka."`
 	MaxPollInterval Millis `yaml:"max.poll.interval.ms" default:"300000" min:"100" max:"86400000" doc:"As in Kafka; also the rebalance timeout."`
-	MaxPollRecords  int64  `yaml:"max.poll.records" default:"500" min:"1" max:"100000000" doc:"As in Kafka."`
+	MaxPollRecords  int64  `yaml:"max.poll.records" default:"500" min:"1" max:"1000000" doc:"As in Kafka."`
 	RetryBackoff    Millis `yaml:"retry.backoff.ms" default:"100" min:"0" max:"60000" doc:"As in Kafka; also how often the heartbeat thread looks at the clock, so heartbeats are late by up to this."`
 	RequestTimeout  Millis `yaml:"request.timeout.ms" default:"30000" min:"100" max:"3600000" doc:"As in Kafka."`
 	MetadataMaxAge  Millis `yaml:"metadata.max.age.ms" default:"300000" min:"100" max:"86400000" doc:"As in Kafka: how long until a leader sees new partitions, at most."`
@@ -58,7 +58,7 @@ type Members struct {
 	OnCommitFailure string `yaml:"on.commit.failure" default:"ignore" oneof:"ignore stop" doc:"With commit: record. ignore: work on the batch goes on. stop: the rest of the batch is dropped."`
 
 	Processing  Work  `yaml:"processing.time" default:"1ms" doc:"Work on one record: a time, or uniform(1ms, 5ms), or exponential(2ms)."`
-	FlushEvery  Span  `yaml:"flush.every" default:"0s" min:"0s" max:"1h" doc:"If set, the application comes back to poll only at the beats of a clock of its own with this period, like a sink that writes every 10 s; processing.time does not count then."`
+	FlushEvery  Span  `yaml:"flush.every" default:"0s" min:"0s" max:"1h" doc:"If set, the application comes back to poll only at the beats of a clock of its own with this period, like a sink that writes every 10 s; processing.time does not count then. At least 10ms."`
 	PoisonEvery int64 `yaml:"poison.every" default:"0" min:"0" max:"1000000000000" doc:"Every so many records of a partition one takes poison.time; 0 for none."`
 	PoisonTime  Span  `yaml:"poison.time" default:"1m" min:"0s" max:"24h" doc:"Work on a poison record."`
 	AssignTime  Span  `yaml:"assign.time" default:"0s" min:"0s" max:"10m" doc:"How long the leader computes."`
@@ -154,7 +154,8 @@ const (
 	membersMax    = 20_000
 	partitionsMax = 200_000
 	eventsMax     = 10_000
+	keysMax       = 100_000_000 // of all partitions
 	fileBytesMax  = 1 << 20
-	// heartbeatsMax bounds the work of a run: heartbeats of all members over the whole time.
-	heartbeatsMax = 2_000_000_000
+	// beatsMax bounds the work of a run: heartbeats, commits by the clock and flushes of all members over the whole time.
+	beatsMax = 2_000_000_000
 )

@@ -121,8 +121,11 @@ func newWorld(sc *Scenario, opt Options) *world {
 // warmupLimit ends the warm-up of a group that never comes to rest.
 const warmupLimit = 15 * time.Minute
 
+// standstill is how many events of one moment are too many.
+const standstill = 20_000_000
+
 func (w *world) loop() {
-	steps := 0
+	steps, still := 0, 0
 	for w.err == nil && !w.over {
 		from := &w.queue
 		if w.dull.leads(from) {
@@ -138,6 +141,12 @@ func (w *world) loop() {
 			continue
 		}
 		e := from.pop()
+		if still++; e.at > w.now {
+			still = 0
+		} else if still > standstill {
+			w.fail(fmt.Errorf("%d events, and time does not go on: the scenario's times are too short for its size", still))
+			break
+		}
 		w.now = e.at
 		w.dispatch(&e)
 		if steps++; steps&0xfff == 0 && w.opt.Progress != nil && !w.opt.Progress(w.clock()) {
