@@ -62,6 +62,20 @@ func scenarios() []scenario {
 		}},
 		{cause: "C04", name: "graceful close, Java", do: closes(java)},
 		{cause: "C04", name: "graceful close, librdkafka", do: closes(librdkafka)},
+		{cause: "C05", name: "unsubscribed for a while, Java", do: func(s *stage) error {
+			if _, err := s.member(java, "range", "a", ""); err != nil {
+				return err
+			}
+			b, err := s.member(java, "range", "b", "")
+			if err != nil {
+				return err
+			}
+			if err := s.settled(2); err != nil {
+				return err
+			}
+			s.now("b")
+			return errors.Join(b.Away(5*time.Second), s.settled(1), s.settled(2))
+		}},
 		{cause: "C06", name: "kill -9, Java", do: killed(java, true)},
 		{cause: "C06", name: "kill -9, librdkafka", do: killed(librdkafka, true)},
 		{cause: "C06", name: "stopped for longer than the session, franz-go", do: killed(franzGo, false)},

@@ -93,9 +93,6 @@ func (m *Member) Away(d time.Duration) error {
 	return m.send(Command{Do: CommandAway, Ms: int(d.Milliseconds())})
 }
 
-// Fail has the callback of the member's next assignment throw.
-func (m *Member) Fail() error { return m.send(Command{Do: CommandFail}) }
-
 // Stop has the member close its consumer; it ends by itself.
 func (m *Member) Stop() error { return m.send(Command{Do: CommandStop}) }
 
@@ -116,9 +113,6 @@ func (m *Member) Resume() {
 	m.trail.Add(Event{At: time.Now().UnixMicro(), Member: m.Name, Kind: Resumed})
 	m.child.Signal(syscall.SIGCONT)
 }
-
-// Trail is where its events go.
-func (m *Member) Trail() *Trail { return m.trail }
 
 // Ended is closed when the process is gone and the trail says so.
 func (m *Member) Ended() <-chan struct{} { return m.ended }

@@ -44,7 +44,6 @@ type Command struct {
 const (
 	CommandSleep = "sleep" // the program takes that long over its next record and does not poll meanwhile
 	CommandAway  = "away"  // unsubscribe for that long, then subscribe again; Java only
-	CommandFail  = "fail"  // the callback of the next assignment throws; Java only
 	CommandStop  = "stop"  // close the consumer as its documentation says and end
 )
 

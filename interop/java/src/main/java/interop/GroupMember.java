@@ -33,6 +33,7 @@ public final class GroupMember implements ConsumerRebalanceListener {
   private final Map<TopicPartition, OffsetAndMetadata> pending = new HashMap<>();
   private volatile boolean stop;
   private volatile long napMs;
+  private volatile long awayMs;
 
   private GroupMember(JsonNode c) {
     topic = c.get("topic").asText();
@@ -85,6 +86,7 @@ public final class GroupMember implements ConsumerRebalanceListener {
         JsonNode command = JSON.readTree(line);
         switch (command.get("do").asText()) {
           case "sleep" -> napMs = command.get("ms").asLong();
+          case "away" -> awayMs = command.get("ms").asLong();
           case "stop" -> stop = true;
           default -> emit(JSON.createObjectNode().put("event", "error").put("error", "unknown command " + line));
         }
@@ -99,6 +101,14 @@ public final class GroupMember implements ConsumerRebalanceListener {
     try (consumer) {
       consumer.subscribe(List.of(topic), this);
       while (!stop) {
+        long away = awayMs;
+        if (away > 0) {
+          awayMs = 0;
+          consumer.unsubscribe();
+          pending.clear();
+          Thread.sleep(away);
+          consumer.subscribe(List.of(topic), this);
+        }
         ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(100));
         for (ConsumerRecord<String, String> r : records) {
           emit(JSON.createObjectNode().put("event", "record").put("partition", r.partition()).put("offset", r.offset()).put("value", r.value()));
