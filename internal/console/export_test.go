@@ -19,6 +19,9 @@ func DynamicWords() (out []string) {
 	for _, k := range []journal.Kind{journal.Absorbed, journal.Refused} {
 		out = append(out, string(k))
 	}
+	for _, text := range triggers {
+		out = append(out, text)
+	}
 	return append(out, "crash", "pause", "fetching", "together", "everybody", "%d s ago", "%d min ago", "%d h ago", "%d d ago",
 		"learned of it", "rejoined", "has its assignment",
 		"There is no group of this name here, and the journal knows none.", "There is no topic of this name.", "There is no such incident; the journal keeps them for a limited time.",

@@ -60,6 +60,25 @@ func (p *page) Chain(in *journal.Incident) []journal.Trigger {
 	return append([]journal.Trigger{in.Trigger}, in.Chain[:min(len(in.Chain), tableRowsMax)]...)
 }
 
+// Happened says what a trigger is.
+func (p *page) Happened(k journal.TriggerKind) string { return p.happened(k) }
+
+// NameIn is a member of an incident as its other members cannot be called: its name, and the end of its id.
+func (p *page) NameIn(in *journal.Incident, id string) string {
+	if id == "" {
+		return p.get("nobody")
+	}
+	for i := range in.Members {
+		if m := &in.Members[i]; m.ID == id && m.Name() != id {
+			if m.Instance != "" {
+				return shown(m.Name())
+			}
+			return shown(m.Name()) + " …" + shown(id[max(0, len(id)-4):])
+		}
+	}
+	return shown(id)
+}
+
 // phaseText is a phase as a bar: its part of 600 pixels.
 type phaseText struct {
 	X, W         float64
@@ -80,12 +99,17 @@ func (p *page) PhaseBar(list []journal.Phase) (out []phaseText) {
 	if sum <= 0 {
 		return nil
 	}
-	x := 0.0
+	x, round := 0.0, 1
 	for _, ph := range list {
 		if ph.Took == nil {
 			continue
 		}
-		t := phaseText{X: x, W: 600 * float64(ph.Took.D()) / float64(sum), Class: phaseClass(ph.Name), Title: p.phase(ph.Name) + " " + ph.Took.String()}
+		begins := ""
+		if ph.Round > round {
+			round = ph.Round
+			begins = p.getf("round %d", round) + ": "
+		}
+		t := phaseText{X: x, W: 600 * float64(ph.Took.D()) / float64(sum), Class: phaseClass(ph.Name), Title: begins + p.phase(ph.Name) + " " + ph.Took.String()}
 		if ph.Last != nil && ph.Last.Name() != "" {
 			t.Title += " · " + shown(ph.Last.Name())
 		}

@@ -109,6 +109,22 @@ func (w *words) sentence(in *journal.Incident) string {
 	return clock(began(in)) + " · " + strings.Join(parts, w.get(", "))
 }
 
+// happened says what a trigger is; a kind that we do not know says itself.
+func (w *words) happened(k journal.TriggerKind) string {
+	if s, ok := triggers[k]; ok {
+		return w.get(s)
+	}
+	return spelled(string(k), nameMax)
+}
+
+var triggers = map[journal.TriggerKind]string{
+	journal.MemberJoined: "a member joined", journal.MemberLeft: "a member left", journal.MemberRemoved: "a member was removed", journal.SessionExpired: "a member's session ended",
+	journal.JoinExpired: "a member had not rejoined in time", journal.SyncExpired: "an assignment was not asked for in time", journal.LeaderRejoined: "the leader joined again",
+	journal.MemberChanged: "a member joined with something else than before", journal.StaticReturn: "a static member came back", journal.Loaded: "the coordinator read the group from its log",
+	journal.LimitReached: "a limit was reached", journal.RequestRefused: "a request was refused", journal.OffsetsExpired: "offsets expired", journal.GroupDeleted: "the group was deleted",
+	journal.StateSeen: "another state was seen",
+}
+
 func (w *words) phase(p journal.PhaseName) string { return w.get(string(p)) }
 
 func (w *words) laneLabel(l *lane) string {

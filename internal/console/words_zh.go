@@ -46,6 +46,10 @@ var chinese = map[string]string{
 	"members before and after": "前后成员数", "generation": "世代", "took": "耗时", "The record was too large and was cut: %d members, %d partitions, %d lists left out.": "记录过大，已截断：省略 %d 个成员、%d 个分区、%d 个列表。",
 	"%d more are not shown": "另有 %d 项未显示", "crash": "崩溃", "pause": "暂停", "fetching": "仍在拉取", "together": "同时", "everybody": "全部",
 	"The journal's sentences are in English.": "日志中的语句为英文。", "needs": "需要", "repeated %d times": "重复 %d 次",
+	"a member joined": "成员加入", "a member left": "成员离开", "a member was removed": "成员被移除", "a member's session ended": "成员会话到期", "a member had not rejoined in time": "成员未及时重新加入",
+	"an assignment was not asked for in time": "分配未被及时领取", "the leader joined again": "组长重新加入", "a member joined with something else than before": "成员以不同的内容重新加入",
+	"a static member came back": "静态成员返回", "the coordinator read the group from its log": "协调者从日志读回消费组", "a limit was reached": "达到限制", "a request was refused": "请求被拒绝",
+	"offsets expired": "位移过期", "the group was deleted": "消费组被删除", "another state was seen": "观察到另一状态", "round %d": "第 %d 轮",
 	// topics
 	"%s topics": "%s 个主题", "Records": "记录", "Size": "大小", "In": "写入", "Out": "读出", "Records in": "写入记录", "with internal topics": "包括内部主题", "internal": "内部", "partitions": "分区", "records": "记录", "size": "大小",
 	"in": "写入", "No topic yet.": "还没有主题。", "No topic fits.": "没有符合条件的主题。", "Leader": "主副本", "Log start": "日志起点", "Read by": "读取者", "no group": "没有消费组",

@@ -123,12 +123,12 @@ func (g *Group) Rebalance(s Step) *journal.Incident {
 	}
 	moved, lost := g.share(before)
 	in.MembersAfter = len(g.members)
-	in.Trigger = journal.Trigger{At: in.Began, Kind: "a member joined", Cause: s.Cause, Member: s.Who, Claimed: s.Claimed, Measured: s.Measured}
+	in.Trigger = journal.Trigger{At: in.Began, Kind: journal.MemberJoined, Cause: s.Cause, Member: s.Who, Claimed: s.Claimed, Measured: s.Measured}
 	switch {
 	case len(s.Add) > 0 && s.Who == nil:
 		in.Trigger.Member = &s.Add[0]
 	case len(s.Remove) > 0 && s.Who == nil:
-		in.Trigger.Kind = "a member went silent"
+		in.Trigger.Kind = journal.SessionExpired
 		for i := range everybody {
 			if everybody[i].ID == s.Remove[0] {
 				in.Trigger.Member = &everybody[i].Who
@@ -166,7 +166,7 @@ func (g *Group) Absorb(before time.Duration, c journal.Cause, kind journal.Kind,
 	e := at(began)
 	g.incidents = append(g.incidents, journal.Incident{Schema: journal.Schema, ID: fmt.Sprintf("%s-g%d", began.Format("20060102T150405.000"), g.generation), Rev: 1,
 		Stage: journal.Closed, Kind: kind, Group: g.Name, Source: journal.FromJournal, Began: e, Ended: &e, GenerationBefore: g.generation, GenerationAfter: g.generation,
-		Verdict: journal.Verdict{Cause: c, Title: c.Title(), Confidence: journal.Measured}, Trigger: journal.Trigger{At: e, Kind: "a static member came back", Cause: c, Member: &who},
+		Verdict: journal.Verdict{Cause: c, Title: c.Title(), Confidence: journal.Measured}, Trigger: journal.Trigger{At: e, Kind: journal.StaticReturn, Cause: c, Member: &who},
 		MembersBefore: len(g.members), MembersAfter: len(g.members)})
 }
 
