@@ -173,9 +173,6 @@ func readingNotes(r *observe.Reading) (notes []string) {
 	if r.Source == journal.FromOffsets {
 		notes = append(notes, "rebuilt from "+kafka.OffsetsTopic+": it tells what was before and after each rebalance, not why; the reasons are in the broker's log (--broker-log)")
 	}
-	if r.Newer {
-		notes = append(notes, "the group uses the newer protocol (KIP-848), whose past this release does not rebuild; --watch tells what happens from now on")
-	}
 	if r.Unread > 0 {
 		notes = append(notes, fmt.Sprintf("%s records could not be read: of a newer release, or damaged", humanCount(int64(r.Unread))))
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/barnabas-mq/barnabas/internal/coord/record"
 	"github.com/barnabas-mq/barnabas/internal/journal"
@@ -26,7 +27,7 @@ type Reading struct {
 	Unread  int
 	// Dropped counts the oldest incidents that were left out to bound memory.
 	Dropped int
-	// Newer says that the group uses the newer protocol (KIP-848), whose records the offsets topic holds under other keys.
+	// Newer says that the group used the newer protocol (KIP-848).
 	Newer bool
 
 	builder *history.Builder
@@ -85,6 +86,7 @@ func ReadOffsets(ctx context.Context, dial Dial, group string, since time.Time) 
 		return nil, err
 	}
 	r := &Reading{Source: journal.FromOffsets, tap: t, builder: history.New(group, journal.FromOffsets)}
+	r.builder.Topics(topicNames(ctx, t.cl))
 	if err := t.toEnd(ctx, func(rec *kgo.Record) { r.record(group, rec) }); err != nil {
 		t.close()
 		return nil, err
@@ -95,8 +97,12 @@ func ReadOffsets(ctx context.Context, dial Dial, group string, since time.Time) 
 
 // record takes one record of the offsets topic.
 func (r *Reading) record(group string, rec *kgo.Record) {
-	if g, newer := newerKey(rec.Key); newer {
-		r.Newer = r.Newer || g == group
+	if len(rec.Key) > 1 && rec.Key[0] == 0 && rec.Key[1] >= 3 && rec.Key[1] <= 8 {
+		mine, err := r.builder.AddNewer(vtime.FromTime(rec.Timestamp), rec.Key, rec.Value)
+		r.Newer = r.Newer || mine
+		if err != nil {
+			r.Unread++
+		}
 		return
 	}
 	dec, err := record.Decode(rec.Key, rec.Value)
@@ -115,16 +121,21 @@ func (r *Reading) gather() {
 	}
 }
 
-// newerKey reads the group in a key of KIP-848: types 3 to 8 begin with the version and the group's name.
-func newerKey(key []byte) (group string, newer bool) {
-	if len(key) < 4 || key[0] != 0 || key[1] < 3 || key[1] > 8 {
-		return "", false
+// topicNames asks for the names of topics by their ids, which records of the newer protocol hold. Where that is refused the ids must do.
+func topicNames(ctx context.Context, cl *kgo.Client) map[kafka.TopicID]string {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics, req.AllowAutoTopicCreation = nil, false
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return nil
 	}
-	n := int(key[2])<<8 | int(key[3])
-	if len(key) < 4+n {
-		return "", false
+	out := map[kafka.TopicID]string{}
+	for _, t := range resp.Topics {
+		if t.Topic != nil {
+			out[kafka.TopicID(t.TopicID)] = *t.Topic
+		}
 	}
-	return string(key[4 : 4+n]), true
+	return out
 }
 
 // Follow goes on reading where the reading ended, and hands each incident on as it comes or changes, until ctx ends. It gives the error that

@@ -198,10 +198,33 @@ func (l *BrokerLog) evidence(inc *journal.Incident, earlier map[string]*journal.
 		}
 		for i := range inc.Evidence {
 			if f := &inc.Evidence[i]; f.ID == journal.FactReturns {
-				f.Cause = then.Cause
+				f.Cause = causeOfGoing(then, inc, f.Member)
 			}
 		}
 	}
+}
+
+// causeOfGoing is why the client that is back under this id had gone, by the incident in which it went. A member that left without a reason and came back
+// may have done so for several: that stays open.
+func causeOfGoing(then, inc *journal.Incident, id string) journal.Cause {
+	var back journal.Who
+	for _, m := range inc.Members {
+		if m.ID == id {
+			back = m.Who
+		}
+	}
+	for _, t := range append([]journal.Trigger{then.Trigger}, then.Chain...) {
+		switch t.Kind {
+		case journal.MemberLeft, journal.MemberRemoved, journal.SessionExpired, journal.JoinExpired, journal.SyncExpired:
+			if t.Member != nil && t.Member.Client == back.Client && t.Member.Host == back.Host && t.Member.Instance == back.Instance {
+				if t.Kind == journal.MemberLeft && t.Claimed == "" {
+					return journal.Unknown
+				}
+				return t.Cause
+			}
+		}
+	}
+	return journal.Unknown
 }
 
 // afterLoad: the coordinator read the group from its log less than a session before, and the client that set the rebalance off says nothing, or that

@@ -20,6 +20,7 @@ type BrokerLog struct {
 	group  string
 	events []brokerEvent
 	zoned  bool
+	newer  brokerEvent // of the newer protocol: the member's line that stands before the one about the epoch
 	// Lines counts what was read, Understood the lines about the group.
 	Lines, Understood int
 }
@@ -130,6 +131,9 @@ func (l *BrokerLog) parse(msg string) (brokerEvent, bool) {
 		}
 		return ev, ok && ev.generation >= 0
 	}
+	if rest, ok := after(msg, "[GroupId "+l.group+"] "); ok {
+		return l.parseNewer(rest)
+	}
 	if rest, ok := after(msg, "[Group "+l.group+"] "); ok {
 		m, reason, ok := strings.Cut(rest, " has left group through explicit `LeaveGroup` request")
 		if !ok {
@@ -166,6 +170,48 @@ func (l *BrokerLog) parse(msg string) (brokerEvent, bool) {
 		return ev, ok
 	}
 	return ev, false
+}
+
+// parseNewer reads what the coordinator says of a group of the newer protocol. A member's line comes first, and then the one about the new epoch, which is
+// where the rebalance begins. Clients give no reasons there.
+func (l *BrokerLog) parseNewer(rest string) (brokerEvent, bool) {
+	none := brokerEvent{generation: -1}
+	if g, ok := after(rest, "Bumped group epoch to "); ok {
+		ev := l.newer
+		l.newer = none
+		ev.kind, ev.generation = rebalanceBegins, leadingInt(g)-1
+		return ev, ev.generation >= 0
+	}
+	static := strings.HasPrefix(rest, "Static ")
+	m, what, ok := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(rest, "Static "), "member "), " ")
+	if !static {
+		m, what, ok = strings.Cut(strings.TrimPrefix(rest, "Member "), " ")
+	}
+	if strings.HasPrefix(m, "Member") || strings.HasPrefix(m, "member") {
+		m, what, ok = strings.Cut(what, " ")
+	}
+	if !ok {
+		return none, false
+	}
+	ev := brokerEvent{generation: -1, member: m}
+	switch {
+	case strings.Contains(what, "joins the consumer group"):
+		ev.trigger = journal.MemberJoined
+	case strings.Contains(what, "temporarily left"):
+		return none, false // it keeps its seat, and nobody rebalances
+	case strings.Contains(what, "left the consumer group"):
+		ev.trigger = journal.MemberLeft
+	case strings.Contains(what, "fenced from the group because the member session expired"):
+		ev.trigger = journal.SessionExpired
+	case strings.Contains(what, "fenced from the group because") && strings.Contains(what, "failed to transition from epoch"):
+		ev.trigger = journal.JoinExpired
+	case strings.Contains(what, "updated its subscribed topics to"):
+		ev.trigger = journal.MemberChanged
+	default:
+		return none, false
+	}
+	l.newer = ev
+	return none, false
 }
 
 // why reads the reason inside "Preparing to rebalance".

@@ -28,6 +28,9 @@ type Builder struct {
 	gone    []departure
 	first   vtime.Instant // of the oldest record
 	records int
+
+	newer  newer
+	topics map[kafka.TopicID]string
 }
 
 type commit struct {
@@ -214,14 +217,18 @@ func (b *Builder) name(inc *journal.Incident, was *record.GroupMetadataValue, kn
 	inc.Trigger = journal.Trigger{At: inc.Began, Kind: journal.StateSeen}
 	if gap := inc.GenerationAfter - inc.GenerationBefore; known && was != nil && gap > 1 {
 		// A generation that ended before its assignment was there leaves no record, and neither does one that compaction has taken.
-		inc.Evidence = append(inc.Evidence, fact("generations_unseen", journal.Measured, "",
-			fmt.Sprintf("%d generations between the two left no record: they ended before they had an assignment, or compaction took them", gap-1)))
+		unseen := "one generation between the two left no record: it was over before everybody had an assignment, or compaction took it"
+		if gap > 2 {
+			unseen = fmt.Sprintf("%d generations between the two left no record: they were over before everybody had an assignment, or compaction took them", gap-1)
+		}
+		inc.Evidence = append(inc.Evidence, fact("generations_unseen", journal.Measured, "", unseen))
 	}
 	switch {
-	case !known && v.Generation <= 1 && len(came)+len(inc.Members) > 0:
+	// The newer protocol may spend an epoch on making the group.
+	case !known && (v.Generation <= 1 || b.newer.used && v.Generation == 2) && len(came)+len(inc.Members) > 0:
 		inc.StateBefore = "Empty"
 		inc.Trigger.Kind, inc.Trigger.Member = journal.MemberJoined, whoOf(inc.Members[0])
-		inc.Evidence = append(inc.Evidence, fact("first_generation", journal.Measured, "", "it is the group's first generation"), gathered(inc.MembersAfter))
+		inc.Evidence = append(inc.Evidence, fact("first_generation", journal.Measured, "", "it is the first generation that the group had members in"), gathered(inc.MembersAfter))
 	case !known:
 		inc.Evidence = append(inc.Evidence, fact("oldest_record", journal.Measured, "", "it is the oldest record of the group that is left; what was before it is not known"))
 	case len(came) > 0 && inc.StateBefore == "Empty":

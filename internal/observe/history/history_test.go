@@ -62,6 +62,9 @@ func build(t testing.TB, group string) *Builder {
 	b := New(group, journal.FromOffsets)
 	for _, s := range captured(t) {
 		if s.K[1] > 2 {
+			if _, err := b.AddNewer(vtime.FromMillis(s.T), s.K, s.V); err != nil {
+				t.Fatal(err)
+			}
 			continue
 		}
 		r, err := record.Decode(s.K, s.V)
@@ -188,6 +191,25 @@ func checkInvariants(t testing.TB, inc journal.Incident) {
 	}
 }
 
+// TestNewerProtocol: a group of KIP-848 whose desk-1 needed 0.5 s a record, 40 records a batch, against max.poll.interval.ms=6000.
+func TestNewerProtocol(t *testing.T) {
+	inc := build(t, "desk2").Incidents()
+	var got []string
+	for i := range inc {
+		checkInvariants(t, inc[i])
+		got = append(got, fmt.Sprintf("g%d %s %s", inc[i].GenerationAfter, causes(inc[i : i+1])[0], inc[i].Took))
+	}
+	got = append(got, "-- with the broker's log")
+	if n := brokerLog(t, "desk2").Apply(inc); n != len(inc) {
+		t.Errorf("the log tells of %d of %d", n, len(inc))
+	}
+	for i := range inc {
+		checkInvariants(t, inc[i])
+		got = append(got, fmt.Sprintf("g%d %s %s", inc[i].GenerationAfter, causes(inc[i : i+1])[0], inc[i].Took))
+	}
+	golden(t, "testdata/newer.txt", strings.Join(got, "\n")+"\n")
+}
+
 // TestStories keeps the text of a few.
 func TestStories(t *testing.T) {
 	var b strings.Builder
@@ -252,6 +274,29 @@ func FuzzBrokerLog(f *testing.F) {
 		}
 		l.Apply(all)
 		for _, inc := range all {
+			journal.Story(&inc)
+		}
+	})
+}
+
+func FuzzNewerRecords(f *testing.F) {
+	for i, s := range captured(f) {
+		if s.K[1] > 2 && i%5 == 0 {
+			f.Add(s.K, s.V, s.K, s.V)
+		}
+	}
+	f.Fuzz(func(t *testing.T, k1, v1, k2, v2 []byte) {
+		group := "desk2"
+		if len(k1) > 4 {
+			if n := int(k1[2])<<8 | int(k1[3]); n <= len(k1)-4 {
+				group = string(k1[4 : 4+n])
+			}
+		}
+		b := New(group, journal.FromOffsets)
+		for i, kv := range [][2][]byte{{k1, v1}, {k2, v2}, {k1, v2}, {k1, nil}, {k2, v1}, {k1, v1}} {
+			_, _ = b.AddNewer(vtime.Instant(i+1)*1e9, kv[0], kv[1]) // an error is an answer
+		}
+		for _, inc := range b.Incidents() {
 			journal.Story(&inc)
 		}
 	})
