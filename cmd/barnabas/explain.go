@@ -31,7 +31,8 @@ func newExplainCommand(a *app) *cobra.Command {
 On a Barnabas cluster it reads the journal, where every rebalance is recorded as it happens. On any other Kafka it rebuilds what happened from
 __consumer_offsets: members, hosts, timeouts, assignments and commits before and after each rebalance. That needs the right to read this topic
 and no other; why a member went is not in it, so a cause that does not follow stays "not known" until --broker-log adds the reasons, which only the
-log of the group's coordinator has. Where the topic may not be read, --watch tells what happens from now on by describe calls.
+log of the group's coordinator has. Where the topic may not be read it says so, and --watch (on a terminal it does so by itself) tells by
+describe calls what happens from now on.
 
 With --log it reads the logs of the group's members instead of asking a cluster: what the Java client (and Spring around it), librdkafka,
 franz-go and sarama write, plain or gzip, from a file or with - from the standard input, with whatever journald, Docker or Kubernetes put before

@@ -97,6 +97,9 @@ func ReadOffsets(ctx context.Context, dial Dial, group string, since time.Time) 
 
 // record takes one record of the offsets topic.
 func (r *Reading) record(group string, rec *kgo.Record) {
+	if groupOf(rec.Key) != group {
+		return
+	}
 	if len(rec.Key) > 1 && rec.Key[0] == 0 && rec.Key[1] >= 3 && rec.Key[1] <= 8 {
 		mine, err := r.builder.AddNewer(vtime.FromTime(rec.Timestamp), rec.Key, rec.Value)
 		r.Newer = r.Newer || mine
@@ -119,6 +122,18 @@ func (r *Reading) gather() {
 	if first != 0 {
 		r.Oldest = first.Time()
 	}
+}
+
+// groupOf reads the group in a key of the offsets topic: all kinds of keys begin with their type and the group's name. "" for a key that is none.
+func groupOf(key []byte) string {
+	if len(key) < 4 {
+		return ""
+	}
+	n := int(key[2])<<8 | int(key[3])
+	if len(key) < 4+n {
+		return ""
+	}
+	return string(key[4 : 4+n])
 }
 
 // topicNames asks for the names of topics by their ids, which records of the newer protocol hold. Where that is refused the ids must do.
