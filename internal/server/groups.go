@@ -20,8 +20,8 @@ import (
 // order of its connection, and answered once every shard has answered. That may be at once, and then nobody else is bothered; or when the
 // records are committed, or when the other members have come: then the answer is parked, and the reader goes on.
 //
-// While nothing but such answers is parked, further requests to the coordinator are taken up: a member may say that it leaves although its
-// JoinGroup still waits. Each is handed over before the next one is read, so they take effect in their order, and they are answered in it.
+// While nothing but such answers is parked, further requests to the coordinator are taken up, unless they are so large that the memory budget
+// has a say (conn.readFrame): a member may say that it leaves although its JoinGroup still waits. Each is handed over before the next one is read, so they take effect in their order, and they are answered in it.
 
 // groupHandler hands a request to the coordinator's shards, with groupCall.ask, and says how to make its answer of theirs.
 type groupHandler func(g *groupCall, q kmsg.Request)

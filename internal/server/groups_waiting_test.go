@@ -284,3 +284,26 @@ func TestAGroupThatDoesNotFitARecord(t *testing.T) {
 		t.Errorf("sync with less: %+v", got)
 	}
 }
+
+// More requests behind one that waits than a connection keeps: the reader waits too, and nothing is lost or out of turn.
+func TestMoreRequestsThanMayWait(t *testing.T) {
+	b := testkit.Start(t)
+	c := newMember(t, b, "g")
+	other, correlation, join := c.besides(t, b)
+	const many = 700
+	beat := other.heartbeatRequest()
+	var beats []int32
+	for range many {
+		beats = append(beats, other.Send(beat))
+	}
+	c.join()
+	other.joined(other.receive(correlation, join).(*kmsg.JoinGroupResponse))
+	for _, correlation := range beats {
+		if got := other.receive(correlation, beat).(*kmsg.HeartbeatResponse); kafka.ErrorCode(got.ErrorCode) != kafka.IllegalGeneration {
+			t.Fatalf("heartbeat %d: %v", correlation, kafka.ErrorCode(got.ErrorCode))
+		}
+	}
+	if code := other.heartbeat(); code != kafka.None {
+		t.Errorf("a heartbeat afterwards: %v", code)
+	}
+}
