@@ -268,6 +268,9 @@ func orList(words []string) string {
 // nearest is the name that somebody may have meant, or "".
 func nearest(name string, known []string) string {
 	best, least := "", max(2, len(name)/3)+1
+	if len(name) > 60 {
+		return ""
+	}
 	for _, k := range known {
 		if d := distance(name, k); d < least {
 			best, least = k, d
