@@ -16,6 +16,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/coord/runtime"
 	"github.com/barnabas-mq/barnabas/internal/journal"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
 
 // What the console costs at most, and how old what it shows may be.
@@ -34,6 +35,7 @@ type consoleSource struct {
 	b         *Broker
 	changes   *console.Hub
 	incidents *console.Store
+	started   vtime.Instant
 
 	mu     sync.Mutex // held while the list is made: who comes meanwhile takes it too
 	groups []console.GroupRow
@@ -56,7 +58,7 @@ type topicCounts struct {
 }
 
 func (b *Broker) newConsole(version string) *console.Console {
-	b.console = &consoleSource{b: b, changes: console.NewHub(), incidents: console.NewStore(consoleIncidentBytes)}
+	b.console = &consoleSource{b: b, changes: console.NewHub(), incidents: console.NewStore(consoleIncidentBytes), started: vtime.FromTime(time.Now())}
 	return console.New(console.Config{Source: b.console, Changes: b.console.changes, LoopbackOnly: !b.static.Broker.Admin.AllowRemote, Version: version, Logger: b.log})
 }
 

@@ -87,7 +87,10 @@ func (s *consoleSource) readPartition(p *replicadriver.Partition) (int, error) {
 		at = next
 	}
 	for _, in := range newest { // any order: the store sorts
-		s.incidents.Put(over(in))
+		if in.Began.Instant().Before(s.started) {
+			in = over(in)
+		}
+		s.incidents.Put(in)
 	}
 	return len(newest), nil
 }

@@ -129,6 +129,9 @@ func (g *Group) Rebalance(s Step) *journal.Incident {
 		in.Trigger.Member = &s.Add[0]
 	case len(s.Remove) > 0 && s.Who == nil:
 		in.Trigger.Kind = journal.SessionExpired
+		if s.Claimed != "" {
+			in.Trigger.Kind = journal.MemberLeft
+		}
 		for i := range everybody {
 			if everybody[i].ID == s.Remove[0] {
 				in.Trigger.Member = &everybody[i].Who
