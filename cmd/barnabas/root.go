@@ -113,6 +113,7 @@ Output is a table for people; -o json and -o yaml are for programs and keep thei
 		&cobra.Group{ID: "broker", Title: "Broker:"},
 		&cobra.Group{ID: "data", Title: "Records:"},
 		&cobra.Group{ID: "admin", Title: "Cluster:"},
+		&cobra.Group{ID: "why", Title: "Rebalances:"},
 		&cobra.Group{ID: "other", Title: "Other:"},
 	)
 	add := func(group string, cmds ...*cobra.Command) {
@@ -123,8 +124,9 @@ Output is a table for people; -o json and -o yaml are for programs and keep thei
 	}
 	add("broker", brokerCommands(a)...)
 	add("data", newProduceCommand(a), newConsumeCommand(a), newOffsetsCommand(a), newRecordsCommand(a), newBenchCommand(a))
-	add("admin", newTopicsCommand(a), newGroupsCommand(a), newExplainCommand(a), newConfigCommand(a), newClusterCommand(a))
-	add("other", newSimulateCommand(a), newDemoCommand(a), newVersionCommand(a), newCompletionCommand(a))
+	add("admin", newTopicsCommand(a), newGroupsCommand(a), newConfigCommand(a), newClusterCommand(a))
+	add("why", newExplainCommand(a), newSimulateCommand(a), newDemoCommand(a))
+	add("other", newVersionCommand(a), newCompletionCommand(a))
 	root.SetHelpCommandGroupID("other")
 	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp)))
 	return root
