@@ -73,7 +73,7 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 		})
 	}
 	// A name of half a megabyte is not compared with every field letter by letter.
-	if _, err := Load("f.yaml", []byte(strings.Repeat("x", fileBytesMax/2)+": 1")); err == nil || !strings.Contains(err.Error(), "there is no such field") {
+	if _, err := Load("f.yaml", []byte("name: x"), Override{strings.Repeat("x", fileBytesMax/2), "1"}); err == nil || !strings.Contains(err.Error(), "there is no such setting") {
 		t.Errorf("a very long name: %v", err)
 	}
 	if _, err := Load("f.yaml", make([]byte, fileBytesMax+1)); err == nil || !strings.Contains(err.Error(), "at most") {
