@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"internal/recordfmt": {},
 	"internal/broker": {"internal/server", "internal/wire", "internal/batch", "internal/storage", "internal/vfs", "internal/replica", "internal/replica/driver",
 		"internal/controller", "internal/controller/driver", "internal/meta", "internal/meta/local", "internal/meta/memory", "internal/config",
-		"internal/metrics", "internal/admin", "internal/activity", "internal/journal/driver", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "internal/coord/driver"},
+		"internal/metrics", "internal/admin", "internal/activity", "internal/journal", "internal/journal/driver", "internal/console", "internal/coord", "internal/coord/offset", "internal/coord/group", "internal/coord/runtime", "internal/coord/driver"},
 
 	"internal/coord":        {"internal/coord/record"},
 	"internal/coord/record": {},

@@ -7,8 +7,8 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/coord"
 )
 
-// Call is one request on its way through the coordinator: NewCall, Submit, then either wait for Done and take the Body and Release, or
-// Abandon. One goroutine asks; whoever answers may be another.
+// Call is one request on its way through the coordinator: NewCall, Submit, then either receive from Done, take the Body and Release, or
+// Abandon. One goroutine asks; whoever answers may be another, and is done with the call only when Done has received.
 type Call struct {
 	// ID goes into the event's Reply field.
 	ID coord.ReplyID
@@ -36,21 +36,17 @@ func (c *Call) answer(body any) {
 	c.done <- struct{}{}
 }
 
-// Answered reports whether the answer is there. Most requests have theirs when Submit returns.
+// Answered reports whether the answer is there, so that Done receives at once. Most requests have theirs when Submit returns.
 func (c *Call) Answered() bool { return c.answered.Load() }
 
 // Done receives once, when the answer is there.
 func (c *Call) Done() <-chan struct{} { return c.done }
 
-// Body is the answer: what the package of the event says, or a coord.Refused. It may be looked at once Answered says so or Done has received.
+// Body is the answer: what the package of the event says, or a coord.Refused. It may be looked at once Done has received.
 func (c *Call) Body() any { return c.body }
 
-// Release gives an answered call back; it must not be used after.
+// Release gives a call back whose Done has received; it must not be used after.
 func (c *Call) Release() {
-	select {
-	case <-c.done:
-	default:
-	}
 	c.ID, c.body = 0, nil
 	c.answered.Store(false)
 	c.pool.Put(c)
