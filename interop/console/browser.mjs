@@ -177,6 +177,15 @@ async function throughClicks() {
   await page.waitForFunction(() => document.getElementById("live").textContent === "live");
   said("live updates can be paused");
 
+  const hide = (hidden) => page.evaluate((h) => (Object.defineProperty(document, "hidden", { value: h, configurable: true }), document.dispatchEvent(new Event("visibilitychange"))), hidden);
+  await hide(true);
+  asked = 0;
+  await page.waitForTimeout(3500);
+  assert.equal(asked, 0, "a hidden page asks");
+  await hide(false);
+  await page.waitForResponse((r) => r.url().endsWith("/console/events"));
+  said("a hidden page lets its stream go, and takes it up again");
+
   await page.getByRole("link", { name: "中文" }).click();
   await page.waitForFunction(() => document.documentElement.lang === "zh");
   assert.match(page.url(), /name=payments/);

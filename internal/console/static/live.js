@@ -70,15 +70,21 @@ export function live() {
       update();
     }
   });
+  // A hidden page lets its connection go: browsers give one host six, and seven open tabs would keep each other from loading.
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) soon();
+    if (paused) return;
+    close();
+    if (!document.hidden) {
+      open();
+      update();
+    }
   });
   addEventListener("pagehide", close);
   addEventListener("pageshow", (e) => {
-    if (e.persisted && !paused) open();
+    if (e.persisted && !paused && !source) open();
   });
   if (paused) show("paused");
-  else open();
+  else if (!document.hidden) open();
 }
 
 // swap puts the new state of the page in place of the old one: open details stay open, and the focus stays where it is.
