@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test test-all race cross interop-install interop wire-diff kill sim golden bench bench-assignors long docs clean
+.PHONY: help build check test test-all race cross interop-install interop explain-matrix wire-diff kill sim golden bench bench-assignors long docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
