@@ -59,7 +59,7 @@ func ask(ctx context.Context, b *rig.Broker, title string, r rule, truths []trut
 		if err := json.Unmarshal(out, &e); err != nil {
 			return c, fmt.Errorf("barnabas %v printed %.300s: %w", args, out, err)
 		}
-		c.answer[t.Name] = e.of(t)
+		c.answer[t.Name] = e.of(t, r.quiet)
 	}
 	return c, nil
 }
@@ -68,14 +68,14 @@ func ask(ctx context.Context, b *rig.Broker, title string, r rule, truths []trut
 const slack = 400 * time.Millisecond
 
 // of is what was said of the first thing that happened to the group when the case was made to happen.
-func (e explained) of(t truth) answer {
+func (e explained) of(t truth, quiet bool) answer {
 	for _, in := range e.Incidents {
 		if in.Began.Before(t.Began.Add(-slack)) || in.Began.After(t.Ended) {
 			continue
 		}
 		detail, _ := json.Marshal(in)
 		a := answer{cause: in.Cause, or: in.Or, confidence: in.Confidence, who: in.Trigger.Member.Client, missing: len(in.Missing) > 0, detail: fmt.Sprintf("%.1200s", detail)}
-		if t.Quiet && in.Kind == "rebalance" {
+		if quiet && t.Quiet && in.Kind == "rebalance" {
 			a.cause, a.or = "a rebalance ("+in.Cause+")", ""
 		}
 		return a
