@@ -88,15 +88,6 @@ func (b *building) assignments(cfg Config, inc *Incident) {
 	inc.Cost = sum(inc.Partitions)
 }
 
-func indexOfSeat(d *decoded, m Member) int {
-	for i, k := range d.keys {
-		if k == seatKey(m.ID, m.Instance) {
-			return i
-		}
-	}
-	return -1
-}
-
 func lengthOf(parts []TopicPartitions) (n int) {
 	for _, tp := range parts {
 		n += len(tp.Partitions)

@@ -46,13 +46,19 @@ func (inc *Incident) Compare(before, after *record.GroupMetadataValue) {
 	inc.Cooperative = cooperative(inc.ProtocolType, inc.Protocol)
 	inc.Leader = nil
 	d := decode(after, Config{}.withDefaults().PartitionsMax)
+	at := map[string]int{}
+	if d != nil {
+		for k, key := range d.keys {
+			at[key] = k
+		}
+	}
 	for i := range inc.Members {
 		m := &inc.Members[i]
 		if id := deref(after.Leader); id != "" && m.ID == id {
 			m.Leader, inc.Leader = true, &inc.Members[i].Who
 		}
 		if d != nil {
-			if k := indexOfSeat(d, *m); k >= 0 {
+			if k, ok := at[seatKey(m.ID, m.Instance)]; ok {
 				m.Topics = d.topics[k]
 			}
 		}

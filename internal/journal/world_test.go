@@ -618,6 +618,15 @@ func (w *world) act(words []string) {
 			return &offset.CommitRequest{Reply: id, Version: 8, Group: "orders", Member: a.leaveTxt, Generation: 1, RetentionMs: -1,
 				Topics: []offset.CommitTopic{{Topic: "t", Partitions: []offset.CommitPartition{{Partition: 0, Offset: 10, LeaderEpoch: -1}}}}}
 		}, func(any) {})
+	case "really-commit": // to the coordinator
+		w.ask(func(id coord.ReplyID) coord.Event {
+			return &offset.CommitRequest{Reply: id, Version: 8, Group: "orders", Member: a.id, Instance: a.instance, Generation: a.generation, RetentionMs: -1,
+				Topics: []offset.CommitTopic{{Topic: "t", Partitions: []offset.CommitPartition{{Partition: 0, Offset: 10}, {Partition: 1, Offset: 10}}}}}
+		}, func(any) {})
+	case "delete": // an administrator deletes the group
+		w.ask(func(id coord.ReplyID) coord.Event {
+			return &group.DeleteRequest{Reply: id, Groups: []string{"orders"}}
+		}, func(any) {})
 	case "dies-assigning":
 		a.mutual = true
 	case "hangs-assigning":
