@@ -7,6 +7,7 @@ import (
 
 	"github.com/barnabas-mq/barnabas/assign"
 	"github.com/barnabas-mq/barnabas/internal/coord"
+	"github.com/barnabas-mq/barnabas/internal/coord/group"
 	"github.com/barnabas-mq/barnabas/internal/coord/runtime"
 	"github.com/barnabas-mq/barnabas/internal/sim/check"
 	"github.com/barnabas-mq/barnabas/internal/vtime"
@@ -156,7 +157,7 @@ func (w *world) note(n runtime.TimedNote) {
 	case coord.RequestRefused:
 		w.m.refused++
 	case coord.GroupRestored:
-		w.stable = n.State == "Stable"
+		w.stable = n.State == group.Stable
 	}
 }
 
