@@ -198,10 +198,12 @@ func (b *building) measuredStall(p *Partition, from, to Who, shared map[clientKe
 	k := kafka.TopicPartition{Topic: p.Topic, Partition: p.Partition}
 	last, ok := b.atJoin.fetches[fetchKey{old, k}]
 	first := b.atEnd.fetches[fetchKey{next, k}]
-	if !ok || last.At == 0 || first.Next == 0 {
+	// Who asks is reading, whether there are records or not: a topic without records does not stand still.
+	read := max(last.At, last.Fetched)
+	if !ok || read == 0 || first.Next == 0 {
 		return
 	}
-	if s := span(last.At, first.Next); s != nil {
+	if s := span(read, first.Next); s != nil {
 		p.Stall, p.StallBasis = s, Measured
 	}
 }

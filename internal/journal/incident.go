@@ -348,7 +348,7 @@ type Partition struct {
 	// From and To are member ids, "" for nobody. They are equal for a partition that stalled and stayed.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
-	// Stall is from the last record delivered to the old owner to the first fetch of the new one. StallBasis is Measured when fetches were seen, Inferred
+	// Stall is from the last fetch of the old owner to the first fetch of the new one. StallBasis is Measured when fetches were seen, Inferred
 	// when it is the time in which nobody was entitled to read it. nil: not known (yet).
 	Stall      *Millis    `json:"stall_ms,omitempty"`
 	StallBasis Confidence `json:"stall_basis,omitempty"`
