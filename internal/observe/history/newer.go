@@ -118,7 +118,7 @@ func (b *Builder) arrive(at vtime.Instant) {
 	if !n.used || n.began == 0 {
 		return
 	}
-	for id := range n.members {
+	for id := range n.members { // any order: all of them have to be there
 		if c, ok := n.current[id]; !ok || c.state != 0 || c.epoch != n.epoch && c.epoch != -2 { // -2: a static member that is away for a moment
 			return
 		}
