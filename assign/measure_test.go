@@ -423,9 +423,12 @@ func TestDocsBenchmarks(t *testing.T) {
 			b.budget, b.javaBudget = b.budget/10, b.javaBudget/10
 		}
 	}
-	for _, r := range rows {
+	for i, r := range rows {
 		t.Log(r.shape, r.size())
 		b.row(r)
+		if docs != "" && i+1 < len(rows) { // what an interrupted run has found is not lost
+			writePart(t, docs, "benchmarks", fmt.Sprintf("The first %d of %d groups:\n\n%s", i+1, len(rows), b.report()))
+		}
 	}
 	if len(b.unproven) > 0 && docs == "" {
 		t.Errorf("not shown to be optimal: %v", b.unproven)
