@@ -3,7 +3,8 @@
 //   node browser.mjs fixture http://127.0.0.1:9645     the made-up broker of tools/console
 //   node browser.mjs live    http://127.0.0.1:9644     a broker, while the Go test lets members come and go: it reads lines on stdin
 //
-// It prints a line for each thing it checked, and ends with status 1 at the first that is not so. SHOTS=dir keeps screenshots.
+// It prints a line for each thing it checked, and ends with status 1 at the first that is not so. SHOTS=dir keeps screenshots;
+// ONLY=throughClicks runs that step alone.
 import assert from "node:assert/strict";
 import { readFileSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -182,8 +183,9 @@ async function throughClicks() {
   asked = 0;
   await page.waitForTimeout(3500);
   assert.equal(asked, 0, "a hidden page asks");
+  const stream = page.waitForResponse((r) => r.url().endsWith("/console/events"));
   await hide(false);
-  await page.waitForResponse((r) => r.url().endsWith("/console/events"));
+  await stream;
   said("a hidden page lets its stream go, and takes it up again");
 
   await page.getByRole("link", { name: "中文" }).click();
@@ -281,7 +283,9 @@ async function live() {
 
 try {
   if (mode === "live") await live();
-  else for (const step of [everyPageInEveryLook, throughClicks, byKeyboardAlone, hostileNames, withoutScripts]) await step();
+  else
+    for (const step of [everyPageInEveryLook, throughClicks, byKeyboardAlone, hostileNames, withoutScripts])
+      if (!process.env.ONLY || process.env.ONLY === step.name) await step();
 } catch (e) {
   console.log("failed:", e.message);
   console.error(e.stack);
