@@ -58,6 +58,12 @@ func newCell(t *testing.T, broker *rig.Broker, client groups.Client, scenario gr
 	if _, err := c.admin.CreateTopic(ctx, int32(c.partitions), 1, nil, c.topic); err != nil {
 		t.Fatalf("create %s: %v", c.topic, err)
 	}
+	until(t, "the topic to be known", func() string {
+		if topics, err := c.admin.ListTopics(ctx, c.topic); err != nil || len(topics[c.topic].Partitions) != c.partitions {
+			return fmt.Sprint(topics[c.topic].Err, err)
+		}
+		return ""
+	})
 	if c.writer, err = groups.NewWriter(broker.Addr, c.topic, c.partitions); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ var Scenarios = []Scenario{Start, ScaleOut, ScaleIn, KillMember, Paused, Slow, S
 
 // Meanings of the columns, as the matrix prints them.
 var Meanings = map[Scenario]string{
-	Start:      "A and B start at the same time",
+	Start:      "A and B start at the same time; timed from the later one's first JoinGroup to the last assignment",
 	ScaleOut:   "A runs, B joins; timed from B's first JoinGroup to the last assignment",
 	ScaleIn:    "A and B run, B closes; timed from the request to close to A owning everything",
 	KillMember: "A and B run, A, the leader, is killed (SIGKILL); timed from the kill to B owning everything: the session timeout is 6 s",

@@ -92,7 +92,8 @@ var blurs = []struct {
 	{regexp.MustCompile(`protocols=\[[^\]]*\]`), "protocols"},
 	{regexp.MustCompile(`protocol=null\b`), "protocol=(null)"}, // which is not the name of one
 	{regexp.MustCompile(`protocol=[A-Za-z][A-Za-z-]*`), "protocol=P"},
-	{regexp.MustCompile(`(assigns|members)=\[[^\]]+\]`), "$1=[...]"},
+	{regexp.MustCompile(`assigns=\[[^\]]*\]`), ""},
+	{regexp.MustCompile(`members=\[[^\]]+\]`), "members=[...]"},
 	{regexp.MustCompile(`assignment=\{[^}]+\}`), "assignment={...}"},
 	{regexp.MustCompile(`assignment=[1-9][0-9]* bytes`), "assignment=bytes"},
 	{regexp.MustCompile(` instance=[^\s:\]]+`), ""},
