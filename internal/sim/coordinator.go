@@ -31,6 +31,9 @@ type coordinator struct {
 	end int64
 }
 
+// holds is how long heartbeats may be held, by client: those that heartbeat in the background.
+var holds = map[string]time.Duration{"java": 5 * time.Second, "librdkafka": 2500 * time.Millisecond}
+
 type logged struct {
 	offset int64
 	rec    record.Record
@@ -81,10 +84,19 @@ func (c *coordinator) receive(q *call) {
 		c.w.tell(q, lost{})
 		return
 	}
+	if held := q.m.held; held != 0 && c.waiting[held] != nil { // something else has come on its connection
+		if h, ok := c.waiting[held].ev.(*group.HeartbeatRequest); ok {
+			c.deliver(c.rt.Request(c.w.now, 0, &group.HeartbeatRelease{Group: groupID, Member: h.Member, Held: held}))
+		}
+	}
 	c.lastID++
 	id := c.lastID
 	c.waiting[id] = q
 	q.ev = q.make(id)
+	if h, ok := q.ev.(*group.HeartbeatRequest); ok && c.w.sc.Coordinator.PromptNotice {
+		h.Hold = holds[q.m.cfg.Client]
+		q.m.held = id
+	}
 	c.deliver(c.rt.Request(c.w.now, id, q.ev))
 	c.pump()
 }

@@ -163,6 +163,24 @@ func TestConsumerRestart(t *testing.T) {
 			}
 		}
 	})
+	t.Run("heartbeats that are held", func(t *testing.T) {
+		// Told at once, nobody waits for a heartbeat; only a commit of a member leaves it without a held one until its next.
+		notice := ideally("group.prompt.notice.enable", "true", "auto.commit.interval.ms", "600000", "partition.assignment.strategy", "sticky")
+		s := sampled(t, scenario(t, "consumer-restart", notice...), seeds(20))
+		s.always(t, "rebalances", 2)
+		s.within(t, "paused_partition_seconds", 0, 0.01)
+		s = sampled(t, scenario(t, "consumer-restart", append(notice, "auto.commit.interval.ms", "5000")...), seeds(50))
+		s.within(t, "paused_partition_seconds", 0, 12*h*2)
+		late := 0
+		for _, r := range s {
+			if r.Paused > time.Second {
+				late++
+			}
+		}
+		if late == 0 || late > len(s)*2/3 {
+			t.Errorf("%d of %d were late, though a commit every 5 s leaves about a third of the time uncovered", late, len(s))
+		}
+	})
 	t.Run("static", func(t *testing.T) {
 		s := sampled(t, scenario(t, "consumer-restart", ideally("static", "true")...), seeds(20))
 		s.always(t, "rebalances", 0)

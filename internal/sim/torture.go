@@ -56,7 +56,7 @@ func (t *torturer) draw() string {
 		slowest = max(slowest, t.fleet(f, topics, strategy))
 	}
 	t.line("network: {latency: %dms, jitter: %dms, loss: %s}", t.between(0, 20), t.r.below(2)*t.between(0, 500), t.pick("0", "0", "0.01", "0.1"))
-	t.line("coordinator: {group.initial.rebalance.delay.ms: %d, append.time: %dms}", t.r.below(2)*t.between(0, 5000), t.between(0, 30))
+	t.line("coordinator: {group.initial.rebalance.delay.ms: %d, append.time: %dms, group.prompt.notice.enable: %v}", t.r.below(2)*t.between(0, 5000), t.between(0, 30), t.r.below(2) == 0)
 	t.line("events:")
 	grown := false
 	for range t.between(2, 15) {

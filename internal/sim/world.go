@@ -211,7 +211,7 @@ func (w *world) pushDull(e event) {
 // something is going on. Members skip beats until then: the run is the same without them (TestSkippingChangesNothing).
 func (w *world) idleUntil() (until vtime.Instant, ok bool) {
 	n := &w.sc.Network
-	if w.opt.Plain || w.zero == 0 || w.m.disturbed || len(w.byID) != w.running || w.now <= w.quiet || n.Jitter > 0 || n.Loss > 0 || !w.coord.up {
+	if w.opt.Plain || w.zero == 0 || w.m.disturbed || len(w.byID) != w.running || w.sc.Coordinator.PromptNotice || w.now <= w.quiet || n.Jitter > 0 || n.Loss > 0 || !w.coord.up {
 		return 0, false
 	}
 	until = w.end
