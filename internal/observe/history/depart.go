@@ -22,7 +22,7 @@ func (b *Builder) departed(inc *journal.Incident, came, went []journal.Member, a
 	}
 	inc.Trigger.Member = whoOf(m)
 	n := float64(len(went))
-	f := fact("gone", journal.Measured, m.ID, fmt.Sprintf("it was in generation %d and is not in generation %d", inc.GenerationBefore, inc.GenerationAfter))
+	f := fact("gone", journal.Measured, m.ID, fmt.Sprintf("%s was in generation %d and is not in generation %d", m.Name(), inc.GenerationBefore, inc.GenerationAfter))
 	f.Value, f.Unit = &n, "members"
 	inc.Evidence = append(inc.Evidence, f)
 	for _, w := range went {
@@ -92,14 +92,14 @@ func (b *Builder) arrived(inc *journal.Incident, came []journal.Member, at vtime
 		}
 	}
 	inc.Trigger.Kind = journal.MemberJoined
-	inc.Evidence = append(inc.Evidence, fact("came", journal.Measured, m.ID, fmt.Sprintf("it is in generation %d and was not in generation %d", inc.GenerationAfter, inc.GenerationBefore)))
+	inc.Evidence = append(inc.Evidence, fact("came", journal.Measured, m.ID, fmt.Sprintf("%s is in generation %d and was not in generation %d", m.Name(), inc.GenerationAfter, inc.GenerationBefore)))
 }
 
 // returned: a client that went came back under a new id. What that was depends on why it went, which is known or not.
 func (b *Builder) returned(inc *journal.Incident, c journal.Member, g departure, at vtime.Instant) {
 	inc.Trigger.Member = whoOf(c)
 	away := at.Since(g.at)
-	f := lengthFact(journal.FactReturns, c.ID, "a client of the same client id and host had gone "+journal.Span(away)+" before", away)
+	f := lengthFact(journal.FactReturns, c.ID, c.Name()+" is back: a client of the same client id and host had gone "+journal.Span(away)+" before", away)
 	f.Basis = journal.Inferred
 	then := &b.incidents[g.incident]
 	inc.Related = append(inc.Related, then.ID)
