@@ -11,7 +11,8 @@ export function timeline() {
   document.body.append(tip);
 
   let busy = null;
-  let query = location.search;
+  let query = location.search; // of what is shown, or asked for
+  let unpushed = false; // query is not in the history yet
   const figure = () => box.querySelector("figure");
   const plotWidth = () => Math.round(box.clientWidth);
   const remember = () => {
@@ -20,6 +21,8 @@ export function timeline() {
 
   // load asks for the drawing of another time; only the newest answer counts.
   const load = async (q, push) => {
+    query = q;
+    unpushed ||= push;
     if (busy) busy.abort();
     const mine = (busy = new AbortController());
     const params = new URLSearchParams(q);
@@ -31,8 +34,8 @@ export function timeline() {
       const holder = document.createElement("div");
       holder.append(...next.body.childNodes);
       replace(box, holder);
-      query = q;
-      if (push) history.pushState({ timeline: q }, "", "/console/group" + q);
+      if (unpushed) history.pushState({ timeline: q }, "", "/console/group" + q);
+      unpushed = false;
     } catch (e) {
       if (e.name !== "AbortError") location.assign("/console/group" + q);
     }
@@ -44,7 +47,10 @@ export function timeline() {
     e.preventDefault();
     load(new URL(a.href).search, true);
   });
-  addEventListener("popstate", () => load(location.search, false));
+  addEventListener("popstate", () => {
+    unpushed = false;
+    load(location.search, false);
+  });
   document.addEventListener("updated", () => {
     if (figure()?.dataset.span && !drag) load(query, false);
   });
