@@ -244,7 +244,7 @@ func TestCloseWaitsForRequestsButNotForEver(t *testing.T) {
 		}{{time.Second, false}, {time.Hour, true}} {
 			m := newMemory()
 			began := make(chan struct{})
-			s := Serve(m, Config{API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := Serve(m, Config{Console: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				close(began)
 				select {
 				case <-time.After(c.takes):
