@@ -136,6 +136,11 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if err := b.startController(ctx, image); err != nil {
 		return nil, err
 	}
+	if b.control.Image().Topic(kafka.OffsetsTopic) != nil { // a directory of a release, or of settings, without a journal
+		if err := b.ensureOffsetsTopic(ctx); err != nil {
+			b.log.Warn("the topic of the journal is missing", "error", err)
+		}
+	}
 	b.warnStrays()
 	b.server = server.New(b.serverConfig(), server.Deps{
 		NodeID: b.node, Partitions: b.parts, Cluster: b.control, Groups: b.groups, EnsureOffsetsTopic: b.ensureOffsetsTopic, Config: b.config.Load,

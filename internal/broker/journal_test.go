@@ -115,3 +115,22 @@ func TestTheJournalIsInternalAndCanBeOff(t *testing.T) {
 		}
 	}
 }
+
+func TestADirectoryWithGroupsButWithoutAJournalGetsOne(t *testing.T) {
+	b := testkit.Start(t, "offsets.topic.num.partitions=2")
+	newCommitter(t, b, "g")
+	c := testkit.Dial(t, b.Addr())
+	q := kmsg.NewPtrDeleteTopicsRequest()
+	q.Version, q.TopicNames, q.TimeoutMillis = 5, []string{kafka.RebalancesTopic}, 10_000
+	if got := testkit.Do[*kmsg.DeleteTopicsResponse](c, q).Topics[0]; got.ErrorCode != 0 {
+		t.Fatalf("delete: %v", kafka.ErrorCode(got.ErrorCode))
+	}
+	b.Restart()
+	m := kmsg.NewPtrMetadataRequest()
+	m.Version = 9
+	name := kafka.RebalancesTopic
+	m.Topics = append(m.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+	if got := testkit.Do[*kmsg.MetadataResponse](testkit.Dial(t, b.Addr()), m).Topics[0]; got.ErrorCode != 0 || len(got.Partitions) != 2 {
+		t.Errorf("after the restart: %v, %d partitions", kafka.ErrorCode(got.ErrorCode), len(got.Partitions))
+	}
+}
