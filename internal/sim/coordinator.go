@@ -59,7 +59,38 @@ func (c *coordinator) load() {
 	}
 	c.w.epochs.Restarted()
 	c.deliver(c.rt.Loaded(c.w.now, c.end))
+	for _, e := range entries {
+		if g, ok := e.rec.(*record.GroupMetadata); ok && g.Value != nil {
+			c.w.readmit(g.Value)
+		}
+	}
 	c.pump()
+}
+
+// readmit takes note of members that the log says are in the group. One that was put out just before the coordinator went, and whose removal
+// never got as far as the log, is a member again and need not know that it was not.
+func (w *world) readmit(v *record.GroupMetadataValue) {
+	for _, seat := range v.Members {
+		for _, m := range w.members {
+			if !m.up || m.seatID != seat.ID {
+				continue
+			}
+			w.byID[seat.ID] = m
+			m.joinedGeneration = v.Generation
+			if m.fenced && m.generation == v.Generation {
+				m.fenced = false
+				for _, h := range m.holds {
+					if h.zombie {
+						if h.ready {
+							h.p.fenced--
+						}
+						m.claim(h)
+					}
+				}
+			}
+			m.weigh()
+		}
+	}
 }
 
 // crash loses what is not in the log, and every connection.
