@@ -35,7 +35,7 @@ interop-install: ## what the real clients need: Debian packages, Maven, npm, PyP
 interop: interop-install ## every real client against Barnabas; writes docs/interop.md
 	cd interop && INTEROP_BROKER=barnabas INTEROP_DOCS=../../docs/interop.md CGO_ENABLED=1 $(GO) test ./clients -count=1 -timeout 20m
 	cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 $(GO) test ./groups -count=1 -timeout 20m
-	cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 $(GO) test ./groupstool ./console -p 1 -count=1 -timeout 20m
+	cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 $(GO) test ./groupstool ./console ./monitoring -p 1 -count=1 -timeout 20m
 	cd interop && CGO_ENABLED=1 $(GO) run ./explainmatrix -brokers barnabas -causes C02,C06,C07
 
 explain-matrix: interop-install ## every cause made with real clients, beside what explain calls it, on both brokers; writes its table into docs/explain.md
