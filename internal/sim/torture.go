@@ -62,6 +62,11 @@ func (t *torturer) draw() string {
 	for range t.between(2, 15) {
 		grown = t.event(busy, partitions[0], grown)
 	}
+	if t.static {
+		// A static member that dies between giving partitions up and joining again comes back to its seat, nobody rebalances, and what it gave up
+		// stays without an owner: so it is with the protocol. Its session has to end for the group to heal.
+		t.line("  - {at: %v, do: restart, how: crash, member: %s, down: 50s}", busy, t.names[1])
+	}
 	// What may still be under way at the end of the busy time, with everybody late.
 	calm := 2*time.Duration(slowest)*time.Millisecond + 5*time.Minute
 	t.line("duration: %v", busy+calm)
