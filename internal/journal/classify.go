@@ -245,7 +245,7 @@ func (inc *Incident) rejoined(t Trigger, id string) ruling {
 		return ruling{cause: TopicSet, conf: Measured}
 	case topics && claimed == PartitionCount: // Java says "cached metadata has changed" of both
 		return ruling{cause: TopicSet, conf: Inferred, or: SubscriptionChange}
-	case has(FactTopicsAdded) && (claimed != SubscriptionChange || strings.Contains(t.Claimed, "our interests have changed")) && inc.Source != FromJournal && inc.Source != "":
+	case inc.Source != FromJournal && inc.Source != "" && (has(FactTopicsAdded) && claimed != SubscriptionChange || strings.Contains(t.Claimed, "our interests have changed")):
 		// Nothing but the broker's metadata tell when a topic came: a regular expression that matches a new one looks the same, and franz-go says the
 		// same of both.
 		return ruling{cause: SubscriptionChange, conf: ConsistentWith, or: TopicSet}

@@ -195,6 +195,7 @@ func table(all []column) string {
 	for _, t := range all[0].order {
 		fmt.Fprintf(&b, "| %s | %s |", t.Cause, t.Name)
 		for _, c := range all {
+			t := c.truth(t.Name) // each broker's clients had names of their own
 			a, ok := c.answer[t.Name]
 			if !ok {
 				b.WriteString(" - |")
@@ -223,6 +224,15 @@ func table(all []column) string {
 	}
 	b.WriteString("\n")
 	return b.String()
+}
+
+func (c column) truth(name string) truth {
+	for _, t := range c.order {
+		if t.Name == name {
+			return t
+		}
+	}
+	return truth{}
 }
 
 func (c column) count() (right, unknown, wrong int) {
