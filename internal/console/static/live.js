@@ -30,7 +30,9 @@ export function live() {
     try {
       const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
       if (!answer.ok) return;
-      swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const text = await answer.text();
+      if (paused || document.hidden) return; // meanwhile; what is swapped in may ask for more
+      swap(new DOMParser().parseFromString(text, "text/html"));
     } catch {
       // the stream tells when the broker is gone, and comes back by itself
     }
