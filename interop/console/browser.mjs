@@ -180,6 +180,7 @@ async function throughClicks() {
 
   const hide = (hidden) => page.evaluate((h) => (Object.defineProperty(document, "hidden", { value: h, configurable: true }), document.dispatchEvent(new Event("visibilitychange"))), hidden);
   await hide(true);
+  await still(page); // what was asked before is answered
   asked = 0;
   await page.waitForTimeout(3500);
   assert.equal(asked, 0, "a hidden page asks");
@@ -206,10 +207,21 @@ async function throughClicks() {
   await done(page);
 }
 
+// still waits until the page has asked for nothing for a while; it must have been paused or hidden.
+const still = (page) =>
+  new Promise((done) => {
+    let timer = setTimeout(done, 700);
+    page.on("request", () => {
+      clearTimeout(timer);
+      timer = setTimeout(done, 700);
+    });
+  });
+
 async function byKeyboardAlone() {
   for (const path of ["/console/", group("payments"), group("orders-push"), "/console/topics", "/console/incident?group=payments&id=20260115T113800.000-g5"]) {
     const page = await open(path);
     await page.locator("#live").click(); // nothing moves meanwhile
+    await still(page);
     await page.evaluate(() => document.activeElement.blur());
     const all = await page.evaluate(() => {
       const list = [...document.querySelectorAll("a[href], button, summary, input, select, [tabindex='0']")].filter((e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== "hidden" && !e.closest("details:not([open]) > :not(summary)"));
