@@ -124,15 +124,18 @@ func each(n, parallel int, f func(i int) error) error {
 	return errors.Join(errs...)
 }
 
-// subscription is what a consumer of one topic says when it joins.
-var subscription = []byte{0, 1, 0, 0, 0, 1, 0, 4, 'l', 'o', 'a', 'd', 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}
+// subscription is what a consumer of one topic says when it joins, with a byte of user data. A member that says something new brings the others
+// together again; one that says what it said before is answered at once.
+func subscription(round byte) []byte {
+	return []byte{0, 1, 0, 0, 0, 1, 0, 4, 'l', 'o', 'a', 'd', 0, 0, 0, 1, round, 0, 0, 0, 0}
+}
 
-func joinRequest(group, member string) *kmsg.JoinGroupRequest {
+func joinRequest(group, member string, round byte) *kmsg.JoinGroupRequest {
 	q := kmsg.NewPtrJoinGroupRequest()
 	q.Version, q.Group, q.MemberID, q.ProtocolType = 3, group, member, "consumer"
 	q.SessionTimeoutMillis, q.RebalanceTimeoutMillis = 1_800_000, 300_000
 	p := kmsg.NewJoinGroupRequestProtocol()
-	p.Name, p.Metadata = "range", subscription
+	p.Name, p.Metadata = "range", subscription(round)
 	q.Protocols = append(q.Protocols, p)
 	return q
 }
@@ -144,11 +147,11 @@ type seat struct {
 }
 
 // gather makes a group of one member per connection, or brings the members there are together again.
-func gather(ctx context.Context, group string, conns []*wire.Conn, seats []seat) error {
+func gather(ctx context.Context, group string, conns []*wire.Conn, seats []seat, round byte) error {
 	assignment := make([]byte, 100)
 	return each(len(conns), len(conns), func(i int) error {
 		for {
-			r, err := conns[i].Do(ctx, joinRequest(group, seats[i].member))
+			r, err := conns[i].Do(ctx, joinRequest(group, seats[i].member, round))
 			if err != nil {
 				return err
 			}
@@ -208,7 +211,7 @@ func heartbeats(ctx context.Context, t target, groups, members int, d time.Durat
 	for first := 0; first < groups; first += lanes {
 		if err := each(min(lanes, groups-first), lanes, func(lane int) error {
 			seats[first+lane] = make([]seat, members)
-			return gather(ctx, fmt.Sprint("group-", first+lane), conns[lane*members:(lane+1)*members], seats[first+lane])
+			return gather(ctx, fmt.Sprint("group-", first+lane), conns[lane*members:(lane+1)*members], seats[first+lane], 1)
 		}); err != nil {
 			return nil, err
 		}
@@ -277,7 +280,7 @@ func rebalance(ctx context.Context, t target, members int) (map[string]float64, 
 	}
 	defer closeAll(conns)
 	seats := make([]seat, members)
-	if err := gather(ctx, "big", conns, seats); err != nil {
+	if err := gather(ctx, "big", conns, seats, 1); err != nil {
 		return nil, err
 	}
 	before, err := b.Usage()
@@ -285,7 +288,7 @@ func rebalance(ctx context.Context, t target, members int) (map[string]float64, 
 		return nil, err
 	}
 	began := time.Now()
-	if err := gather(ctx, "big", conns, seats); err != nil {
+	if err := gather(ctx, "big", conns, seats, 2); err != nil {
 		return nil, err
 	}
 	took := time.Since(began)
