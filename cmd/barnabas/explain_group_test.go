@@ -179,7 +179,7 @@ func (l *lines) Write(p []byte) (int, error) {
 // TestExplainWatchesAndAlerts: a rebalance that happens while explain watches is told, and the command of --exec has it on its standard input.
 func TestExplainWatchesAndAlerts(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("sh")
+		t.Skip("the command of --exec is written for sh")
 	}
 	addr := ranGroup(t, "shop")
 	file := filepath.Join(t.TempDir(), "alert.json")

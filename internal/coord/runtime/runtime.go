@@ -74,9 +74,6 @@ func New(newShard func() coord.Shard) *Runtime {
 // State is where it stands.
 func (r *Runtime) State() State { return r.state }
 
-// Shard is the shard it looks after, for those who print and compare; nil when Idle. It must not be stepped.
-func (r *Runtime) Shard() coord.Shard { return r.shard }
-
 // Load begins to read a partition: Idle becomes Loading.
 func (r *Runtime) Load() {
 	r.must(Idle, "Load")

@@ -31,10 +31,6 @@ func (c Client) String() string {
 	return string(c)
 }
 
-// backgroundHeartbeats reports whether the client sends heartbeats whatever its application does. All four do, as far as their lines are
-// known here: Java since 0.10.1, which is older than every line it is recognised by.
-func (c Client) backgroundHeartbeats() bool { return c != "" }
-
 // pollLimit reports whether the client leaves the group when its application does not poll in time.
 func (c Client) pollLimit() bool { return c == Java || c == Librdkafka }
 

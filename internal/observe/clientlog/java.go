@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/barnabas-mq/barnabas/internal/journal"
 )
 
 // rule is one sentence of a client: a line that has it is an event of this kind, and fill takes out what else it says.
@@ -406,22 +405,4 @@ func javaTopics(s string) map[string]int {
 func firstWord(s string) string {
 	w, _, _ := strings.Cut(strings.TrimSpace(s), " ")
 	return cut(w, 64)
-}
-
-// samePartitions compares two lists as they come out of a partitionList.
-func samePartitions(a, b []journal.TopicPartitions) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Topic != b[i].Topic || len(a[i].Partitions) != len(b[i].Partitions) {
-			return false
-		}
-		for j := range a[i].Partitions {
-			if a[i].Partitions[j] != b[i].Partitions[j] {
-				return false
-			}
-		}
-	}
-	return true
 }

@@ -94,8 +94,9 @@ func (l *BrokerLog) apply(inc *journal.Incident, shift time.Duration, earlier ma
 	}
 	inc.Chain, inc.Phases = nil, nil
 	inc.StateBefore = stateBefore(inc)
-	var joinEnd, assignEnd vtime.Instant
-	for i := max(0, begin-3); i < len(l.events) && assignEnd == 0; i++ { // a member that fails afterwards belongs to what comes next
+	var joinEnd, assignEnd vtime.Instant // 0 in a log whose times cannot be used
+	over := false
+	for i := max(0, begin-3); i < len(l.events) && !over; i++ { // a member that fails afterwards belongs to what comes next
 		ev := l.events[i]
 		t := at(ev)
 		if t != 0 && t > end+slack || i > begin && ev.kind == rebalanceBegins && ev.generation != first.generation && ev.generation >= inc.GenerationAfter {
@@ -128,12 +129,9 @@ func (l *BrokerLog) apply(inc *journal.Incident, shift time.Duration, earlier ma
 			}
 		case assigned:
 			if ev.generation == inc.GenerationAfter {
-				assignEnd = max(t, 1) // the log may have no times that can be used
+				assignEnd, over = t, true
 			}
 		}
-	}
-	if assignEnd == 1 {
-		assignEnd = 0
 	}
 	l.phases(inc, start, joinEnd, assignEnd)
 	l.evidence(inc, earlier)
