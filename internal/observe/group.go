@@ -30,6 +30,7 @@ type Reading struct {
 	// Newer says that the group used the newer protocol (KIP-848).
 	Newer bool
 
+	at      map[string]int // the incidents of a journal by id; nil: to be made
 	builder *history.Builder
 	tap     *tap
 }
@@ -65,17 +66,24 @@ func (r *Reading) incident(group string, rec *kgo.Record) (journal.Incident, boo
 		r.Unread++
 		return inc, false
 	}
-	if i := slices.IndexFunc(r.Incidents[max(0, len(r.Incidents)-200):], func(o journal.Incident) bool { return o.ID == inc.ID }); i >= 0 {
-		if o := &r.Incidents[max(0, len(r.Incidents)-200)+i]; inc.Rev >= o.Rev {
-			*o = inc
+	if i, known := r.at[inc.ID]; known {
+		if inc.Rev >= r.Incidents[i].Rev {
+			r.Incidents[i] = inc
 		}
 		return inc, true
 	}
 	r.Incidents = append(r.Incidents, inc)
 	if len(r.Incidents) > incidentsMax {
 		half := len(r.Incidents) / 2
-		r.Incidents, r.Dropped = slices.Clone(r.Incidents[half:]), r.Dropped+half
+		r.Incidents, r.Dropped, r.at = slices.Clone(r.Incidents[half:]), r.Dropped+half, nil
 	}
+	if r.at == nil {
+		r.at = make(map[string]int, len(r.Incidents))
+		for i := range r.Incidents {
+			r.at[r.Incidents[i].ID] = i
+		}
+	}
+	r.at[inc.ID] = len(r.Incidents) - 1
 	return inc, true
 }
 

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
 )
 
 // rule is one sentence of a client: a line that has it is an event of this kind, and fill takes out what else it says.
