@@ -80,6 +80,7 @@ type demo struct {
 	mu    sync.Mutex
 	done  map[string]string // "partition/offset" to who did it first
 	twice int               // records done again by somebody else
+	again chan struct{}     // closed with the first of those
 	lines io.Writer
 }
 
@@ -95,7 +96,9 @@ func (d *demo) did(who string, r *kgo.Record) {
 	defer d.mu.Unlock()
 	key := strconv.Itoa(int(r.Partition)) + "/" + strconv.FormatInt(r.Offset, 10)
 	if first, ok := d.done[key]; ok && first != who {
-		d.twice++
+		if d.twice++; d.twice == 1 {
+			close(d.again)
+		}
 	} else if !ok {
 		d.done[key] = who
 	}
@@ -115,7 +118,7 @@ func (a *app) demoSlowConsumer(ctx context.Context, pace demoPace, hold bool) er
 		defer cancel()
 		_ = b.Close(stop) // it is forgotten with all it holds
 	}()
-	d := &demo{a: a, addr: b.Addresses()[0], start: a.now(), pace: pace, done: map[string]string{}, lines: a.out}
+	d := &demo{a: a, addr: b.Addresses()[0], start: a.now(), pace: pace, done: map[string]string{}, again: make(chan struct{}), lines: a.out}
 	if a.output != "table" {
 		d.lines = a.err
 	}
@@ -184,6 +187,11 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	slow.stop()
+	if slow.refused.Load() { // fast has it all now, and nobody has committed what slow did
+		if err := fast.wait(ctx, d.again); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	twice := d.twice
 	d.mu.Unlock()
@@ -242,6 +250,7 @@ type demoMember struct {
 	busy, owns, finished chan struct{}
 	once                 [3]sync.Once
 	lost                 atomic.Bool // it lost its partitions without having been asked for them
+	refused              atomic.Bool // a commit of it was refused
 }
 
 // wait waits for one of the member's moments, and not for ever.
@@ -306,6 +315,7 @@ func (d *demo) work(ctx context.Context, m *demoMember, batch int, per time.Dura
 			d.did(m.name, r)
 		}
 		if err := m.cl.CommitRecords(ctx, records...); err != nil && ctx.Err() == nil {
+			m.refused.Store(true)
 			d.say("%s is done with its batch, and its commit is refused: %s", m.name, codeName(err))
 		}
 		m.cl.AllowRebalance()

@@ -12,7 +12,7 @@ import (
 
 // TestDemoSlowConsumer runs the demo ten times as fast, on a real broker with real consumers, and wants its explanation to be the true one.
 func TestDemoSlowConsumer(t *testing.T) {
-	pace := demoPace{perRecord: 150 * time.Millisecond, rebalanceTimeout: 500 * time.Millisecond, heartbeat: 100 * time.Millisecond, before: 200 * time.Millisecond}
+	pace := demoPace{perRecord: 150 * time.Millisecond, rebalanceTimeout: 500 * time.Millisecond, heartbeat: 100 * time.Millisecond, before: 20 * time.Millisecond}
 	for _, form := range []string{"table", "json"} {
 		var out, errs bytes.Buffer
 		a := newApp(strings.NewReader(""), &out, &errs, func(string) string { return "" })

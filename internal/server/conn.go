@@ -61,6 +61,7 @@ type conn struct {
 	// waiting counts the parked answers that are not written yet, uncoordinated those of them that are not the group coordinator's. Both are
 	// guarded by mu.
 	waiting, uncoordinated int
+	writing                bool // the first of them is complete, and on its way to the client
 	finished               chan struct{}
 	// done is closed when the connection is over: whoever waits on its behalf gives up.
 	done     chan struct{}
@@ -411,6 +412,9 @@ func (c *conn) finishParked() {
 	for p := range c.parked {
 		// After a failure the rest is still finished, so that what it holds is let go, but nothing more is written.
 		buf, err := c.finishOne(p, out[:0])
+		c.mu.Lock()
+		c.writing = true
+		c.mu.Unlock()
 		if failed == nil && err == nil && len(buf) > 0 {
 			err = c.write(buf)
 		}
@@ -421,6 +425,7 @@ func (c *conn) finishParked() {
 		}
 		out = keep(buf)
 		c.mu.Lock()
+		c.writing = false
 		c.waiting--
 		if _, ok := p.(*groupCall); !ok {
 			c.uncoordinated--
@@ -446,6 +451,17 @@ func (c *conn) finishOne(p parked, out []byte) (buf []byte, err error) {
 func (c *conn) busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.waiting > 0
+}
+
+// busyBeyond is busy, but an answer that only has to be written does not count: it is waited for. A client that has it may send its next request
+// before the finisher has noted that it was written.
+func (c *conn) busyBeyond() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.waiting == 1 && c.writing {
+		c.drained.Wait()
+	}
 	return c.waiting > 0
 }
 

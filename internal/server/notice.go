@@ -56,7 +56,7 @@ const (
 // mayHold is how long this heartbeat may be held. Nothing else may be unanswered or waiting to be read.
 func (c *conn) mayHold(member, groupID string, now time.Time) time.Duration {
 	most := c.srv.noticeFor(c.softwareName, c.softwareVersion)
-	if most == 0 || c.busy() || c.in.Buffered() > 0 || c.srv.closing.Err() != nil {
+	if most == 0 || c.busyBeyond() || c.in.Buffered() > 0 || c.srv.closing.Err() != nil {
 		return 0
 	}
 	if !c.srv.breaker.allows(breakerKey{c.client.ID, groupID}, member, now) {
