@@ -157,7 +157,7 @@ func commit() string {
 		return "unknown"
 	}
 	id := strings.TrimSpace(string(out))
-	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err == nil && len(bytes.TrimSpace(changed)) > 0 {
+	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!"+kept).Output(); err == nil && len(bytes.TrimSpace(changed)) > 0 {
 		id += "+changes"
 	}
 	return id
