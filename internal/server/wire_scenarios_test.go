@@ -7,10 +7,12 @@ import (
 	"net"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/barnabas-mq/barnabas/barnabastest"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/testkit"
 	"github.com/barnabas-mq/barnabas/internal/wire"
@@ -119,20 +121,17 @@ func TestScenario05PipelinedProducesAreAnsweredInOrder(t *testing.T) {
 }
 
 func TestScenario06IdleConnectionsAreClosed(t *testing.T) {
-	b := testkit.Start(t, "connections.max.idle.ms=300")
-	idle, busy := testkit.Dial(t, b.Addr()), testkit.Dial(t, b.Addr())
-	stop := time.After(900 * time.Millisecond)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for done := false; !done; {
-		select {
-		case <-tick.C:
-			busy.Do(apiVersions(3))
-		case <-stop:
-			done = true
+	synctest.Test(t, func(t *testing.T) {
+		b := barnabastest.Start(t, barnabastest.InMemory(), barnabastest.With("connections.max.idle.ms", "60000"))
+		idle, busy := dial(t, b), dial(t, b)
+		cut := make(chan time.Duration, 1)
+		go func() { cut <- closedAfter(t, idle) }()
+		for range 30 { // three minutes
+			time.Sleep(6 * time.Second)
+			ping(busy)
 		}
-	}
-	idle.MustClose()
+		between(t, "the idle connection was closed", <-cut, time.Minute, 70*time.Second)
+	})
 }
 
 func TestScenario07AcksZeroToAnUnknownPartitionClosesWithoutAnAnswer(t *testing.T) {
