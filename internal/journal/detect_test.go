@@ -213,7 +213,8 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%q: %s, %v", reason, got, known)
 		}
 	}
-	for reason, want := range map[string]Cause{"need to re-join with the given member-id: x": Unknown, "cached metadata has changed from x": PartitionCount, "rebalance failed due to WakeupException": FailedRebalance, "after revoking what we lost from a rebalance": CooperativeRound} {
+	for reason, want := range map[string]Cause{"need to re-join with the given member-id: x": Unknown, "cached metadata has changed from x": PartitionCount, "rebalance failed due to WakeupException": FailedRebalance, "after revoking what we lost from a rebalance": CooperativeRound,
+		"encountered ILLEGAL_GENERATION from OFFSET_COMMIT response": RejectedCommit, "encountered UNKNOWN_MEMBER_ID from HEARTBEAT response": FailedRebalance} {
 		if got, known := JoinReason(reason); got != want || !known {
 			t.Errorf("%q: %s, %v", reason, got, known)
 		}

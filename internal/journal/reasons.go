@@ -20,7 +20,9 @@ var joinReasons = []reasonOf{
 	{"need to revoke partitions and re-join", CooperativeRound},
 	{"received assignment does not match the current subscription", FailedRebalance},
 	{"rebalance failed due to", FailedRebalance},
-	{"encountered ", FailedRebalance},
+	{"encountered illegal_generation from offset_commit", RejectedCommit}, // its heartbeats had not been told yet
+	{"encountered unknown_member_id from offset_commit", RejectedCommit},
+	{"encountered ", FailedRebalance}, // any other error, from any other API
 	{"offset commit failed since group is already rebalancing", RejectedCommit},
 	{"rebalance enforced by user", LeaderRejoin},
 	// Connect and Streams.

@@ -80,7 +80,7 @@ func (e explained) of(t truth, quiet bool) answer {
 		}
 		return a
 	}
-	if t.Quiet {
+	if t.Quiet || t.Cause == nothing {
 		return answer{cause: t.Cause, confidence: "nothing to tell"}
 	}
 	return answer{missing: true, confidence: "not seen", detail: fmt.Sprintf("%d incidents, none between %s and %s", len(e.Incidents), t.Began.UTC().Format(time.TimeOnly), t.Ended.UTC().Format(time.TimeOnly))}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/barnabas-mq/barnabas/interop/groups"
+	"github.com/barnabas-mq/barnabas/interop/rig"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -17,7 +18,7 @@ const (
 	franzGo    = "franz-go"
 )
 
-// scenarios is every cause, in the order of the catalogue. C23 is of groups that change their protocol, which there are none of yet; C18 is the
+// scenarios is every cause, in the order of the catalogue, and then what is none. C23 is of groups that change their protocol, which there are none of yet; C18 is the
 // second round of others, and told as a part of them.
 func scenarios() []scenario {
 	return []scenario{
@@ -197,22 +198,12 @@ func scenarios() []scenario {
 			all[0].ForceRebalance()
 			return s.sleep(4 * time.Second)
 		}},
-		{cause: "C17", name: "the broker is killed and comes back", quiet: true, alone: true, do: func(s *stage) error {
-			for i, name := range []string{"a", "b"} { // whose sessions outlive the restart
-				if _, err := s.franz(name, kgo.SessionTimeout(2*time.Minute)); err != nil {
-					return err
-				}
-				if err := s.settled(i + 1); err != nil {
-					return err
-				}
-			}
-			s.now("")
-			s.broker.Kill()
-			if err := s.broker.Restart(s.ctx); err != nil {
-				return err
-			}
-			return errors.Join(s.sleep(3*time.Second), s.settled(2))
-		}},
+		{cause: "C17", name: "the broker is killed and comes back", quiet: true, alone: true, do: returns(func(b *rig.Broker) error { b.Kill(); return nil })},
+		{cause: "C17", name: "the broker is stopped and comes back", quiet: true, alone: true, do: returns((*rig.Broker).Stop)},
+		{cause: "C19", name: "a callback fails, franz-go", do: callbackFails},
+		{cause: "C19", name: "the connection breaks before the assignment is there, Java", do: answerLost},
+		{cause: "C20", name: "a commit after a rebalance that was slept through, franz-go", do: staleCommit},
+		{cause: "C20", name: "a commit after a rebalance that was slept through, Java", do: staleCommitJava},
 		{cause: "C21", name: "an administrator removes a member", do: func(s *stage) error {
 			if _, err := s.franz("a", kgo.InstanceID("ia")); err != nil {
 				return err
@@ -245,6 +236,8 @@ func scenarios() []scenario {
 			}
 			return s.sleep(3 * time.Second)
 		}},
+		{cause: nothing, name: "the broker stands still for less than a session", alone: true, do: kept(standsStill)},
+		{cause: nothing, name: "the replicas move to another disk", alone: true, only: rig.Kafka, do: kept(movesReplicas)},
 	}
 }
 

@@ -109,14 +109,25 @@ func (a answer) verdict(t truth) string {
 
 // run makes the cases happen on one broker, and then asks.
 func run(ctx context.Context, kind rig.Kind, only, keep string, parallel int) ([]column, error) {
-	b, err := rig.Start(ctx, kind, rig.Options{Properties: map[string]string{"group.initial.rebalance.delay.ms": "500", "offsets.topic.num.partitions": "4",
-		"offsets.topic.replication.factor": "1", "group.max.size": "6"}})
+	properties := map[string]string{"group.initial.rebalance.delay.ms": "500", "offsets.topic.num.partitions": "4", "offsets.topic.replication.factor": "1", "group.max.size": "6"}
+	dir, err := os.MkdirTemp("", "explainmatrix-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if kind == rig.Kafka {
+		properties["log.dirs"] = filepath.Join(dir, "data") + "," + filepath.Join(dir, "data-2") // so that replicas have somewhere to go
+	}
+	b, err := rig.Start(ctx, kind, rig.Options{Dir: dir, Properties: properties})
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
 	var chosen []scenario
 	for _, c := range scenarios() {
+		if c.only != "" && c.only != kind {
+			continue
+		}
 		if only == "" || slices.Contains(strings.Split(only, ","), c.cause) {
 			chosen = append(chosen, c)
 		}
@@ -192,7 +203,16 @@ func table(all []column) string {
 	if len(all) == 0 {
 		return b.String()
 	}
-	for _, t := range all[0].order {
+	var order []truth // of each case one, in the order of the cases
+	for _, s := range scenarios() {
+		for _, c := range all {
+			if t := c.truth(s.name); t.Name != "" {
+				order = append(order, t)
+				break
+			}
+		}
+	}
+	for _, t := range order {
 		fmt.Fprintf(&b, "| %s | %s |", t.Cause, t.Name)
 		for _, c := range all {
 			t := c.truth(t.Name) // each broker's clients had names of their own

@@ -17,8 +17,9 @@ import (
 // scenario makes one cause happen.
 type scenario struct {
 	cause, name string
-	quiet       bool // it is no rebalance
-	alone       bool // it disturbs the whole broker
+	quiet       bool     // it is no rebalance
+	alone       bool     // it disturbs the whole broker
+	only        rig.Kind // the one broker that it can be made to happen on, "" for both
 	do          func(s *stage) error
 }
 
@@ -88,6 +89,17 @@ func (s *stage) end() {
 
 // now says that what comes next is the case, and who does it.
 func (s *stage) now(who string) { s.began, s.who = time.Now(), who }
+
+// happened is now for what happens by itself: it waits for the moment.
+func (s *stage) happened(who string, when <-chan time.Time) error {
+	select {
+	case s.began = <-when:
+		s.who = who
+		return nil
+	case <-s.ctx.Done():
+		return fmt.Errorf("what %s was to do did not happen: %w", who, s.ctx.Err())
+	}
+}
 
 func (s *stage) name(of string) string {
 	if s.names[of] == "" {
@@ -179,10 +191,22 @@ func (s *stage) joined(names ...string) (all []*franz, err error) {
 	return all, nil
 }
 
-// settled waits until the group is Stable with so many members, and stays so.
-func (s *stage) settled(members int) error { return s.state("Stable", members) }
+// seen waits until the group is in a state.
+func (s *stage) seen(state string) error {
+	for {
+		d, err := s.admin.DescribeGroups(s.ctx, s.group)
+		if err == nil && d[s.group].State == state {
+			return nil
+		}
+		if err := s.sleep(20 * time.Millisecond); err != nil {
+			return fmt.Errorf("the group is %s, want %s: %w", d[s.group].State, state, err)
+		}
+	}
+}
 
-func (s *stage) state(state string, members int) error {
+// settled waits until the group is Stable with so many members, and stays so.
+func (s *stage) settled(members int) error {
+	const state = "Stable"
 	since, last := time.Now(), ""
 	for {
 		if s.ctx.Err() != nil {
@@ -206,7 +230,7 @@ func (s *stage) state(state string, members int) error {
 }
 
 // member starts a client in a process of its own, which can be killed and stopped.
-func (s *stage) member(library, assignor, name, instance string) (*groups.Member, error) {
+func (s *stage) member(library, assignor, name, instance string, change ...func(*groups.Config)) (*groups.Member, error) {
 	for _, c := range groups.Clients() {
 		if c.Library != library || c.Assignor != assignor {
 			continue
@@ -219,8 +243,12 @@ func (s *stage) member(library, assignor, name, instance string) (*groups.Member
 		if err != nil {
 			return nil, err
 		}
-		m, err := groups.StartMember(name, argv, groups.Config{Client: c.Name, Topic: s.topic, Group: s.group, ClientID: s.name(name), Instance: instance, Assignor: assignor,
-			SessionMs: int(session.Milliseconds()), HeartbeatMs: int(heartbeat.Milliseconds()), PollMaxMs: 7000, MetadataMs: 1000}, tap, groups.NewTrail())
+		cfg := groups.Config{Client: c.Name, Topic: s.topic, Group: s.group, ClientID: s.name(name), Instance: instance, Assignor: assignor,
+			SessionMs: int(session.Milliseconds()), HeartbeatMs: int(heartbeat.Milliseconds()), PollMaxMs: 7000, MetadataMs: 1000}
+		for _, f := range change {
+			f(&cfg)
+		}
+		m, err := groups.StartMember(name, argv, cfg, tap, groups.NewTrail())
 		if err != nil {
 			return nil, err
 		}

@@ -38,6 +38,7 @@ type Tap struct {
 	conns  map[net.Conn]bool
 	log    []*Exchange // in the order of the questions
 	faults []error
+	cut    func(kmsg.Response) bool
 	notify chan struct{} // closed and replaced when log grows or is answered
 }
 
@@ -96,6 +97,28 @@ func (t *Tap) Log() ([]Exchange, error) {
 	}
 	return out, errors.Join(t.faults...)
 }
+
+// Cut has the connection broken when the next answer of a group API passes of which f says so; that answer is lost. It happens once.
+func (t *Tap) Cut(f func(kmsg.Response) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cut = f
+}
+
+// cuts reports whether this answer is to be lost.
+func (t *Tap) cuts(resp kmsg.Response) bool {
+	t.mu.Lock()
+	f := t.cut
+	t.mu.Unlock()
+	if f == nil || !f(resp) {
+		return false
+	}
+	t.Cut(nil)
+	return true
+}
+
+// errCut ends a connection that was to be broken.
+var errCut = errors.New("cut")
 
 // Changed is closed when something passes after this call.
 func (t *Tap) Changed() <-chan struct{} {
@@ -165,6 +188,9 @@ func (t *Tap) pump(from, to net.Conn, frame func([]byte) ([]byte, error)) {
 			return
 		}
 		body, err := frame(body)
+		if errors.Is(err, errCut) {
+			return
+		}
 		if err != nil {
 			t.fault(err)
 			return
@@ -243,6 +269,9 @@ func (p *passage) response(frame []byte) ([]byte, error) {
 		frame = resp.AppendTo(append([]byte(nil), head...))
 	}
 	if a.exchange != nil {
+		if p.tap.cuts(resp) {
+			return nil, errCut
+		}
 		p.tap.change(func() { a.exchange.Answered, a.exchange.Response = time.Now(), resp })
 	}
 	return frame, nil
