@@ -140,6 +140,30 @@ func OneOwner(events []Event) []string {
 	return faults
 }
 
+// Relayed puts right the times of members whose events were read from what they printed, some time after they happened. A member that gives up what
+// it owns does so before it asks to join again or leaves: what it said of that later, it said late.
+func Relayed(events []Event, exchanges []Exchange) []Event {
+	out := slices.Clone(events)
+	began := map[string]time.Time{} // of what a member owns now
+	for i, e := range out {
+		switch e.Kind {
+		case Assigned:
+			began[e.Member] = e.Time()
+		case Revoked, Lost:
+			for _, x := range exchanges { // in their order
+				if x.Member != e.Member || !x.Asked.After(began[e.Member]) || x.Asked.After(out[i].Time()) {
+					continue
+				}
+				switch x.Request.(type) {
+				case *kmsg.JoinGroupRequest, *kmsg.LeaveGroupRequest:
+					out[i].At = x.Asked.UnixMicro()
+				}
+			}
+		}
+	}
+	return out
+}
+
 // Repeated counts the records that were handed on more than once.
 func Repeated(events []Event) (n int, first string) {
 	type at struct {

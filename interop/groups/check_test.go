@@ -144,3 +144,26 @@ func TestCommittedFindsWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestRelayedEventsAreAsOldAsWhatFollowedThem(t *testing.T) {
+	at := func(second int, e groups.Event) groups.Event {
+		e.At = time.Unix(int64(second), 0).UnixMicro()
+		return e
+	}
+	join := func(second int, member string) groups.Exchange {
+		return passed(second, member, kmsg.NewPtrJoinGroupRequest(), nil)
+	}
+	// A asked to join at 10, so it had given up 0 by then; that it had was read at 12, when B owned it already.
+	events := []groups.Event{at(1, own("A", groups.Assigned, 0)), at(11, own("B", groups.Assigned, 0)), at(12, own("A", groups.Revoked, 0)), at(13, own("A", groups.Assigned, 1))}
+	if len(groups.OneOwner(events)) == 0 {
+		t.Error("the events as they were read show one owner")
+	}
+	exchanges := []groups.Exchange{join(0, "A"), join(9, "B"), join(10, "A"), join(14, "A")}
+	if faults := groups.OneOwner(groups.Relayed(events, exchanges)); len(faults) > 0 {
+		t.Errorf("found %q", faults)
+	}
+	// Who did not ask to join again has no excuse.
+	if len(groups.OneOwner(groups.Relayed(events, exchanges[:2]))) == 0 {
+		t.Error("two owners are excused")
+	}
+}

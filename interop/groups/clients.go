@@ -66,8 +66,10 @@ type Client struct {
 	// Steady: stays a member, without a callback, while its only broker is away for less than a session. Java 4 does not: its leader starts from the
 	// bootstrap servers again, with no metadata at first, and takes that for a change of the topic. franz-go gives up after some failed heartbeats.
 	Steady bool
-	Lost   bool   // tells partitions that were lost from those that were revoked
-	Poll   string // PollLeaves, PollSilent or PollKeeps
+	Lost   bool // tells partitions that were lost from those that were revoked
+	// Relayed: what it says is read from what it prints, so that the times are those of reading it.
+	Relayed bool
+	Poll    string // PollLeaves, PollSilent or PollKeeps
 	// Known is what this client does against Apache Kafka too and ought not to: a fault that contains Fault becomes a note in the matrix.
 	Known []Known
 	// Lacks holds the reasons for skips.
@@ -140,6 +142,9 @@ func Clients() []Client {
 			all = append(all, Client{Library: "confluent-kafka-go", Name: "confluent", Assignor: a, Cooperative: a == "cooperative", Steady: true, Lost: true, Poll: PollLeaves})
 		}
 	}
+	all = append(all, Client{Library: "kcat", Name: "kcat", Assignor: "range", Steady: true, Relayed: true, Poll: PollLeaves, Lacks: map[Scenario]string{
+		Slow: "kcat prints records as they come and cannot be told to take its time over one"}, Known: []Known{
+		{[]Scenario{ScaleIn, Static}, "is lost", "kcat takes records in batches: asked to stop in the middle of one, it commits all of it and prints no more"}}})
 	for _, a := range []string{"range", "cooperative"} {
 		all = append(all, Client{Library: "franz-go", Name: "franz", Assignor: a, Cooperative: a == "cooperative", Lost: true, Poll: PollKeeps, Known: []Known{
 			{[]Scenario{Static}, "by restarts of static members", "franz-go's leader asks for one rebalance when it comes back, though it was told to skip the assignment; nothing moves"}}})

@@ -32,7 +32,7 @@ func short(c groups.Client, s groups.Scenario) bool {
 	case groups.ScaleOut, groups.KillMember:
 		return c.Library != "Java kafka-clients 3.9" || s == groups.ScaleOut
 	case groups.ScaleIn:
-		return !c.JVM || c.Assignor == "cooperative"
+		return !c.JVM && c.Library != "kcat" || c.Assignor == "cooperative"
 	case groups.Static, groups.Paused, groups.Slow:
 		return c.Title() == "Java kafka-clients, cooperative" || c.Title() == "confluent-kafka-go, cooperative"
 	case groups.Grown, groups.Restart:
