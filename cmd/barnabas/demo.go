@@ -18,6 +18,7 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/broker"
 	"github.com/barnabas-mq/barnabas/internal/config"
 	"github.com/barnabas-mq/barnabas/internal/journal"
+	"github.com/barnabas-mq/barnabas/internal/observe"
 )
 
 func newDemoCommand(a *app) *cobra.Command {
@@ -327,7 +328,7 @@ func (d *demo) work(ctx context.Context, m *demoMember, batch int, per time.Dura
 func (d *demo) tell(ctx context.Context) error {
 	f := explainFlags{since: "1h", recordTime: d.pace.perRecord, clientConfig: []string{"max.poll.records=" + strconv.Itoa(demoBatch)}}
 	fmt.Fprintf(d.lines, "\n$ barnabas explain %s --record-time %s --client-config max.poll.records=%d\n\n", demoGroup, d.pace.perRecord, demoBatch)
-	r, _, err := d.a.readGroup(ctx, demoGroup, d.start.Add(-time.Minute))
+	r, _, err := d.a.readGroup(ctx, demoGroup, d.start.Add(-time.Minute), observe.Want{})
 	if err != nil {
 		return err
 	}

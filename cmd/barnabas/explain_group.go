@@ -48,7 +48,7 @@ func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) er
 	if err != nil {
 		return err
 	}
-	r, notes, err := a.readGroup(ctx, group, since)
+	r, notes, err := a.readGroup(ctx, group, since, f.want())
 	if err != nil {
 		return err
 	}
@@ -122,10 +122,10 @@ func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) er
 
 // readGroup finds the best source of a group's past: the journal of a Barnabas cluster, else the offsets topic. A nil reading means that neither
 // may be read; the notes say why.
-func (a *app) readGroup(ctx context.Context, group string, since time.Time) (*observe.Reading, []string, error) {
+func (a *app) readGroup(ctx context.Context, group string, since time.Time, want observe.Want) (*observe.Reading, []string, error) {
 	dial := func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return a.client(ctx, opts...) }
 	var notes []string
-	r, err := observe.ReadJournal(ctx, dial, group, since)
+	r, err := observe.ReadJournal(ctx, dial, group, since, want)
 	switch {
 	case err == nil:
 		return r, nil, nil
@@ -169,12 +169,28 @@ func (a *app) liveOwners(ctx context.Context, group string) ([]journal.LiveOwner
 	return observe.Owners(ctx, cl, group, stuckAfter, now, now.Add(-liveWindow), commits)
 }
 
+// wantMost is how many rebalances are read without --all: more than any detector needs, and less than a second's work however many there were.
+const wantMost = 1000
+
+func (f explainFlags) want() observe.Want {
+	switch {
+	case f.id != "":
+		return observe.Want{ID: f.id}
+	case f.all:
+		return observe.Want{}
+	}
+	return observe.Want{Most: wantMost}
+}
+
 func readingNotes(r *observe.Reading) (notes []string) {
 	if r.Source == journal.FromOffsets {
 		notes = append(notes, "rebuilt from "+kafka.OffsetsTopic+": it tells what was before and after each rebalance, not why; the reasons are in the broker's log (--broker-log)")
 	}
 	if r.Unread > 0 {
 		notes = append(notes, fmt.Sprintf("%s records could not be read: of a newer release, or damaged", humanCount(int64(r.Unread))))
+	}
+	if !r.Until.IsZero() && len(r.Incidents) >= wantMost {
+		notes = append(notes, fmt.Sprintf("the newest %s rebalances were read, back to %s; --all reads all", humanCount(int64(len(r.Incidents))), r.Until.UTC().Format(time.RFC3339)))
 	}
 	if r.Dropped > 0 {
 		notes = append(notes, fmt.Sprintf("the oldest %s rebalances are left out", humanCount(int64(r.Dropped))))

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -25,10 +26,17 @@ type Reading struct {
 	Oldest  time.Time
 	Records int
 	Unread  int
-	// Dropped counts the oldest incidents that were left out to bound memory.
+	// Dropped counts the oldest incidents that were left out to bound memory. Until is set when older records were not looked at, since there
+	// were enough: of the time before it nothing is known.
 	Dropped int
+	Until   time.Time
 	// Newer says that the group used the newer protocol (KIP-848).
 	Newer bool
+
+	// Looked counts the records of a journal that were looked at, those of other groups too, LookedBytes their keys and values, Fetches the requests.
+	Looked      int
+	LookedBytes int64
+	Fetches     int
 
 	at      map[string]int // the incidents of a journal by id; nil: to be made
 	builder *history.Builder
@@ -36,20 +44,97 @@ type Reading struct {
 }
 
 // incidentsMax is how many incidents a reading of the journal keeps.
-const incidentsMax = 100_000
+const incidentsMax = 20_000
 
-// ReadJournal reads the incidents of a group from a Barnabas cluster's journal. ErrNoTopic says that the cluster keeps none.
-func ReadJournal(ctx context.Context, dial Dial, group string, since time.Time) (*Reading, error) {
+// Want says how much of a journal is asked for. The zero value is everything.
+type Want struct {
+	Most int    // so many of the newest incidents are enough, and a few more may come; 0 is all
+	ID   string // this incident is enough, with those that began after it
+}
+
+// ReadJournal reads the incidents of a group from a Barnabas cluster's journal, the newest first, and stops when it has what is wanted.
+// ErrNoTopic says that the cluster keeps no journal.
+func ReadJournal(ctx context.Context, dial Dial, group string, since time.Time, want Want) (*Reading, error) {
 	t, err := open(ctx, dial, kafka.RebalancesTopic, group, since)
 	if err != nil {
 		return nil, err
 	}
+	if want.Most <= 0 || want.Most > incidentsMax {
+		want.Most = incidentsMax
+	}
 	r := &Reading{Source: journal.FromJournal, tap: t}
-	if err := t.toEnd(ctx, func(rec *kgo.Record) { r.incident(group, rec) }); err != nil {
+	f := newest{r: r, group: group, by: map[string]*found{}}
+	b := backwards{t: t}
+	low, err := b.read(ctx, f.take, func() bool { return len(f.by) >= want.Most || f.by[want.ID] != nil })
+	if err != nil {
 		t.close()
 		return nil, err
 	}
+	f.give()
+	r.Looked, r.LookedBytes, r.Fetches = b.records, b.bytes, b.fetches
+	if low > t.start {
+		r.Until = f.oldest
+	}
 	return r, nil
+}
+
+// newest gathers records of a group that come the newest first, window by window. Of an incident it keeps the highest revision as it came, and
+// reads it when there is no higher one to come: the others are ten times as many.
+type newest struct {
+	r      *Reading
+	group  string
+	by     map[string]*found
+	oldest time.Time // of all records that were looked at
+}
+
+type found struct {
+	rev   int
+	value []byte
+}
+
+func (n *newest) take(rec *kgo.Record) {
+	if n.oldest.IsZero() || rec.Timestamp.Before(n.oldest) {
+		n.oldest = rec.Timestamp
+	}
+	if string(rec.Key) != n.group {
+		return
+	}
+	n.r.Records++
+	if n.r.Oldest.IsZero() || rec.Timestamp.Before(n.r.Oldest) {
+		n.r.Oldest = rec.Timestamp
+	}
+	id, rev, ok := journal.Revision(rec.Value)
+	if !ok {
+		inc, err := journal.Decode(rec.Key, rec.Value)
+		if err != nil {
+			n.r.Unread++
+			return
+		}
+		id, rev = []byte(inc.ID), inc.Rev
+	}
+	if f := n.by[string(id)]; f == nil {
+		n.by[string(id)] = &found{rev, slices.Clone(rec.Value)} // a record shares the memory of all that were fetched with it
+	} else if rev > f.rev {
+		f.rev, f.value = rev, append(f.value[:0], rec.Value...)
+	}
+}
+
+// give puts what was gathered into the reading, in the order of its beginning.
+func (n *newest) give() {
+	for _, f := range n.by { // any order: sorted below
+		inc, err := journal.Decode([]byte(n.group), f.value)
+		if err != nil {
+			n.r.Unread++
+			continue
+		}
+		n.r.Incidents = append(n.r.Incidents, inc)
+	}
+	slices.SortFunc(n.r.Incidents, func(a, b journal.Incident) int {
+		return cmp.Or(cmp.Compare(a.Began, b.Began), cmp.Compare(a.GenerationBefore, b.GenerationBefore), cmp.Compare(a.ID, b.ID))
+	})
+	if over := len(n.r.Incidents) - incidentsMax; over > 0 {
+		n.r.Incidents, n.r.Dropped = slices.Clone(n.r.Incidents[over:]), over
+	}
 }
 
 // incident takes one record of the journal and gives the incident, if it is one of the group in a form that is known.

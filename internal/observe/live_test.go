@@ -131,7 +131,7 @@ func TestJournalAndOffsetsTellTheSame(t *testing.T) {
 		}
 	}
 
-	exact, err := ReadJournal(t.Context(), r.dial, group, time.Time{})
+	exact, err := ReadJournal(t.Context(), r.dial, group, time.Time{}, Want{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,70 +45,84 @@ func PartitionOf(group string, n int32) int32 {
 
 // tap is one partition being read.
 type tap struct {
-	cl        *kgo.Client
-	topic     string
-	partition int32
-	next, end int64
+	dial       Dial
+	cl         *kgo.Client // asks
+	tail       *kgo.Client // reads on and on from next; nil until it is needed
+	topic      string
+	id         [16]byte
+	partition  int32
+	leader     int32
+	start, end int64 // what there was to read when it was opened
+	next       int64 // to be handed on next
 }
 
-// open starts to read the partition of a topic that holds the group, from a moment on; zero is the beginning.
-func open(ctx context.Context, dial Dial, topic, group string, since time.Time) (*tap, error) {
-	cl, err := dial(ctx)
-	if err != nil {
+// open finds the partition of a topic that holds the group, and what is in it from a moment on; zero is the beginning.
+func open(ctx context.Context, dial Dial, topic, group string, since time.Time) (_ *tap, err error) {
+	t := &tap{dial: dial, topic: topic}
+	if t.cl, err = dial(ctx); err != nil {
 		return nil, err
 	}
-	defer cl.Close()
-	n, err := partitions(ctx, cl, topic)
-	if err != nil {
+	defer func() {
+		if err != nil {
+			t.close()
+		}
+	}()
+	if err = t.locate(ctx, func(n int32) int32 { return PartitionOf(group, n) }); err != nil {
 		return nil, err
 	}
-	t := &tap{topic: topic, partition: PartitionOf(group, n)}
 	from := int64(-2)
 	if !since.IsZero() {
 		from = since.UnixMilli()
 	}
-	if t.next, err = t.offset(ctx, cl, from); err != nil {
+	if t.start, err = t.offset(ctx, t.cl, from); err != nil {
 		return nil, err
 	}
-	if t.end, err = t.offset(ctx, cl, -1); err != nil {
+	if t.end, err = t.offset(ctx, t.cl, -1); err != nil {
 		return nil, err
 	}
-	if t.next < 0 { // nothing is younger than that
-		t.next = t.end
+	if t.start < 0 { // nothing is younger than that
+		t.start = t.end
 	}
-	t.cl, err = dial(ctx, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {t.partition: kgo.NewOffset().At(t.next)}}),
-		kgo.KeepControlRecords(), kgo.FetchMaxPartitionBytes(4<<20), kgo.MaxBufferedRecords(50_000))
-	if err != nil {
-		return nil, err
-	}
+	t.next = t.start
 	return t, nil
 }
 
-func (t *tap) close() { t.cl.Close() }
+func (t *tap) close() {
+	t.cl.Close()
+	if t.tail != nil {
+		t.tail.Close()
+	}
+}
 
-// partitions counts the partitions of a topic.
-func partitions(ctx context.Context, cl *kgo.Client, topic string) (int32, error) {
+// locate asks for the topic, chooses the partition among as many as there are, and notes who leads it.
+func (t *tap) locate(ctx context.Context, choose func(n int32) int32) error {
 	req := kmsg.NewPtrMetadataRequest()
 	rt := kmsg.NewMetadataRequestTopic()
-	rt.Topic = kmsg.StringPtr(topic)
+	rt.Topic = kmsg.StringPtr(t.topic)
 	req.Topics = append(req.Topics, rt)
 	req.AllowAutoTopicCreation = false
-	resp, err := req.RequestWith(ctx, cl)
+	resp, err := req.RequestWith(ctx, t.cl)
 	if err != nil {
-		return 0, fmt.Errorf("asking for the topic %s: %w", topic, err)
+		return fmt.Errorf("asking for the topic %s: %w", t.topic, err)
 	}
 	for _, rt := range resp.Topics {
 		switch err := kerr.ErrorForCode(rt.ErrorCode); {
 		case errors.Is(err, kerr.TopicAuthorizationFailed):
-			return 0, fmt.Errorf("asking for the topic %s: %w: %w", topic, ErrNotAllowed, err)
+			return fmt.Errorf("asking for the topic %s: %w: %w", t.topic, ErrNotAllowed, err)
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			return 0, fmt.Errorf("%s: %w", topic, ErrNoTopic)
+			return fmt.Errorf("%s: %w", t.topic, ErrNoTopic)
 		case err != nil:
-			return 0, fmt.Errorf("asking for the topic %s: %w", topic, err)
+			return fmt.Errorf("asking for the topic %s: %w", t.topic, err)
 		}
-		return int32(len(rt.Partitions)), nil
+		t.id, t.partition, t.leader = rt.TopicID, choose(int32(len(rt.Partitions))), -1
+		for _, rp := range rt.Partitions {
+			if rp.Partition == t.partition {
+				t.leader = rp.Leader
+			}
+		}
+		return nil
 	}
-	return 0, fmt.Errorf("%s: %w", topic, ErrNoTopic)
+	return fmt.Errorf("%s: %w", t.topic, ErrNoTopic)
 }
 
 // offset asks for the first offset at or after a time in milliseconds, -2 for the first there is, -1 for the end; -1 for none.
@@ -166,9 +180,17 @@ func (t *tap) toEnd(ctx context.Context, each func(*kgo.Record)) error {
 
 // poll hands on what comes within a time, and reports whether anything came.
 func (t *tap) poll(ctx context.Context, wait time.Duration, each func(*kgo.Record)) (bool, error) {
+	if t.tail == nil {
+		var err error
+		t.tail, err = t.dial(ctx, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.topic: {t.partition: kgo.NewOffset().At(t.next)}}),
+			kgo.KeepControlRecords(), kgo.FetchMaxPartitionBytes(4<<20), kgo.MaxBufferedRecords(50_000))
+		if err != nil {
+			return false, err
+		}
+	}
 	pctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	fs := t.cl.PollFetches(pctx)
+	fs := t.tail.PollFetches(pctx)
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
