@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/interop/groups"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -69,22 +71,35 @@ const (
 
 // staleCommit has the static member b sleep through a rebalance and then commit, as franz-go does it.
 func staleCommit(s *stage) error {
-	if _, err := s.franz("a", kgo.RebalanceTimeout(4*time.Second)); err != nil { // the longest of the members' counts
+	short := kgo.RebalanceTimeout(4 * time.Second) // the longest of the members' counts
+	if _, err := s.franz("a", short); err != nil {
 		return err
 	}
 	if err := s.settled(1); err != nil {
 		return err
 	}
-	if _, err := s.franz("b", kgo.InstanceID("ib"), kgo.SessionTimeout(deafSession), kgo.HeartbeatInterval(deafHeartbeat), kgo.RebalanceTimeout(4*time.Second)); err != nil {
+	b, err := s.franz("b", short, kgo.InstanceID("ib"), kgo.SessionTimeout(deafSession), kgo.HeartbeatInterval(deafHeartbeat), kgo.DisableAutoCommit())
+	if err != nil {
 		return err
 	}
-	return s.withoutB(func() error {
-		_, err := s.franz("c", kgo.RebalanceTimeout(4*time.Second))
+	if err := s.settled(2); err != nil {
 		return err
-	})
+	}
+	if _, err := s.franz("c", short); err != nil {
+		return err
+	}
+	if err := errors.Join(s.seen("PreparingRebalance"), s.seen("Stable"), s.sleep(1500*time.Millisecond)); err != nil {
+		return err
+	}
+	s.now("b")
+	if err := b.CommitUncommittedOffsets(s.ctx); !errors.Is(err, kerr.IllegalGeneration) {
+		return fmt.Errorf("the commit was answered %w, want ILLEGAL_GENERATION", err)
+	}
+	return errors.Join(s.sleep(time.Second), s.settled(3))
 }
 
-// staleCommitJava is the same with Java, whose sticky assignor has a member say what it had, so that its second request is no repetition of the first.
+// staleCommitJava is the same with Java, whose sticky assignor has a member say what it had, so that its second request is no repetition of the first. It
+// commits after every batch; the batch of that time takes until after the rebalance.
 func staleCommitJava(s *stage) error {
 	if _, err := s.member(java, "sticky", "a", ""); err != nil {
 		return err
@@ -92,32 +107,22 @@ func staleCommitJava(s *stage) error {
 	if err := s.settled(1); err != nil {
 		return err
 	}
-	if _, err := s.member(java, "sticky", "b", "ib", func(c *groups.Config) {
+	b, err := s.member(java, "sticky", "b", "ib", func(c *groups.Config) {
 		c.SessionMs, c.HeartbeatMs = int(deafSession.Milliseconds()), int(deafHeartbeat.Milliseconds())
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	return s.withoutB(func() error {
-		_, err := s.member(java, "sticky", "c", "")
-		return err
-	})
-}
-
-// withoutB has a third member join a and b. What comes after the wait for b is the case.
-func (s *stage) withoutB(third func() error) error {
 	if err := s.settled(2); err != nil {
 		return err
 	}
-	if err := third(); err != nil {
+	if _, err := s.member(java, "sticky", "c", ""); err != nil {
 		return err
 	}
-	if err := s.seen("PreparingRebalance"); err != nil {
-		return err
-	}
-	if err := s.sleep(time.Second); err != nil {
+	// The wait for b is 7 s, which is also the longest that its batch may take.
+	if err := errors.Join(s.seen("PreparingRebalance"), s.sleep(4*time.Second), b.Sleep(6*time.Second), s.seen("Stable"), s.sleep(time.Second)); err != nil {
 		return err
 	}
 	s.now("b")
-	// Its word comes within half a second of the end of the wait. A group that has it is at rest again with three.
-	return errors.Join(s.seen("Stable"), s.sleep(2*time.Second), s.settled(3))
+	return errors.Join(s.sleep(4*time.Second), s.settled(3))
 }
