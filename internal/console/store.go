@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"cmp"
 	"container/list"
 	"slices"
@@ -8,11 +9,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/s2"
+
 	"github.com/barnabas-mq/barnabas/internal/journal"
 )
 
-// Store keeps the newest incidents of all groups within a bound of memory, as the records they are in the journal. What is older is in the
-// journal still, and `barnabas explain` reads it there.
+// Store keeps the newest incidents of all groups within a bound of memory, as the records they are in the journal, compressed: an incident of a
+// hundred members is 30 KiB of names that repeat. What is older is in the journal still, and `barnabas explain` reads it there.
 type Store struct {
 	mu       sync.Mutex
 	bytesMax int64
@@ -28,14 +31,14 @@ type entry struct {
 	began, ended time.Time // ended is zero while it goes on
 	kind         journal.Kind
 	cause        journal.Cause
-	record       []byte
+	packed       []byte // the record, as S2 has it
 	at           *list.Element
 }
 
 // entryBytes is what an entry costs beside its record and names.
 const entryBytes = 256
 
-func (e *entry) size() int64 { return int64(len(e.record)+len(e.group)+len(e.id)) + entryBytes }
+func (e *entry) size() int64 { return int64(len(e.packed)+len(e.group)+len(e.id)) + entryBytes }
 
 // NewStore keeps incidents in at most so many bytes, and always the newest.
 func NewStore(bytesMax int64) *Store {
@@ -49,7 +52,7 @@ func (s *Store) Put(in journal.Incident) {
 	if err != nil {
 		return
 	}
-	e := &entry{group: in.Group, id: in.ID, rev: in.Rev, began: began(&in), kind: in.Kind, cause: in.Cause, record: record}
+	e := &entry{group: in.Group, id: in.ID, rev: in.Rev, began: began(&in), kind: in.Kind, cause: in.Cause, packed: bytes.Clone(s2.Encode(nil, record))}
 	if in.Ended != nil {
 		e.ended = in.Ended.Instant().Time()
 	}
@@ -145,15 +148,23 @@ func (s *Store) Row(r *GroupRow, now time.Time) {
 
 // Incidents answers the query from what is kept.
 func (s *Store) Incidents(q IncidentQuery) (out Incidents) {
-	for _, record := range s.records(q, &out.More) {
-		if in, err := journal.Decode([]byte(q.Group), record); err == nil {
+	for _, packed := range s.find(q, &out.More) {
+		if in, ok := unpack(q.Group, packed); ok {
 			out.List = append(out.List, in)
 		}
 	}
 	return out
 }
 
-func (s *Store) records(q IncidentQuery, more *bool) (out [][]byte) {
+func unpack(group string, packed []byte) (in journal.Incident, ok bool) {
+	record, err := s2.Decode(nil, packed)
+	if err == nil {
+		in, err = journal.Decode([]byte(group), record)
+	}
+	return in, err == nil
+}
+
+func (s *Store) find(q IncidentQuery, more *bool) (out [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entries := s.groups[q.Group]
@@ -177,7 +188,7 @@ func (s *Store) records(q IncidentQuery, more *bool) (out [][]byte) {
 			*more = true
 			break
 		}
-		out = append(out, e.record)
+		out = append(out, e.packed)
 	}
 	return out
 }
@@ -187,16 +198,16 @@ func (s *Store) Incident(group, id string) *journal.Incident {
 	s.mu.Lock()
 	entries := s.groups[group]
 	i := slices.IndexFunc(entries, func(e *entry) bool { return e.id == id })
-	var record []byte
+	var packed []byte
 	if i >= 0 {
-		record = entries[i].record
+		packed = entries[i].packed
 	}
 	s.mu.Unlock()
-	if record == nil {
+	if packed == nil {
 		return nil
 	}
-	in, err := journal.Decode([]byte(group), record)
-	if err != nil {
+	in, ok := unpack(group, packed)
+	if !ok {
 		return nil
 	}
 	return &in

@@ -52,6 +52,7 @@ type Coordinator struct {
 	started time.Time
 	loads   chan struct{} // a slot for each shard that loads
 	calls   sync.Pool
+	writers sync.Pool
 	lastID  atomic.Uint64
 
 	// shards is by partition; nil where this node does not lead. Partitions are given once: their number decides where a group belongs.
@@ -64,6 +65,7 @@ type Coordinator struct {
 // New is a coordinator without shards.
 func New(cfg Config) *Coordinator {
 	c := &Coordinator{cfg: cfg, started: cfg.Now(), loads: make(chan struct{}, max(1, cfg.Parallel))}
+	c.writers.New = func() any { return &writer{build: batch.NewBuilder(cfg.Codecs)} }
 	c.shards.Store(new([]*shard))
 	return c
 }

@@ -33,13 +33,17 @@ type shard struct {
 	armed   vtime.Instant // what timer is set to; 0 for nothing
 	stopped bool          // stop is closed
 	closing bool          // no new requests; ends when the log has everything
+}
+
+// writer is what a write needs room for. Writes are rare beside shards, and a batch may be megabytes: so shards share a few.
+type writer struct {
 	build   *batch.Builder
 	scratch []byte
 }
 
 func newShard(c *Coordinator, p *replicadriver.Partition) *shard {
 	s := &shard{c: c, part: p, epoch: p.LeaderEpoch(), committed: replicadriver.NewWaiter(), stop: make(chan struct{}),
-		calls: map[coord.ReplyID]*Call{}, timer: time.NewTimer(time.Hour), build: batch.NewBuilder(c.cfg.Codecs)}
+		calls: map[coord.ReplyID]*Call{}, timer: time.NewTimer(time.Hour)}
 	s.timer.Stop()
 	s.rt = runtime.New(func() coord.Shard { s.loaded = c.cfg.NewShard(); return s.loaded })
 	s.rt.Load()
@@ -141,23 +145,25 @@ func (s *shard) settle() {
 
 // append writes the steps of a batch, as few batches as the size allows, and no step as two.
 func (s *shard) append(b runtime.Batch) error {
+	w := s.c.writers.Get().(*writer)
+	defer s.c.writers.Put(w) // the log is done with the bytes when Append returns
 	nowMs := s.c.cfg.Now().UnixMilli()
 	at := b.BaseOffset
 	for first := 0; first < len(b.Steps); {
-		s.build.Reset(batch.Options{LeaderEpoch: s.epoch, Codec: s.c.cfg.Codec})
+		w.build.Reset(batch.Options{LeaderEpoch: s.epoch, Codec: s.c.cfg.Codec})
 		n := 0
 		for ; first < len(b.Steps); first++ {
-			if n > 0 && s.build.Len()+s.size(b.Steps[first]) > s.c.cfg.BatchBytesMax {
+			if n > 0 && w.build.Len()+size(b.Steps[first]) > s.c.cfg.BatchBytesMax {
 				break
 			}
 			for _, r := range b.Steps[first] {
-				if err := s.add(r, nowMs); err != nil {
+				if err := w.add(r, nowMs); err != nil {
 					return err
 				}
 				n++
 			}
 		}
-		built, err := s.build.Build()
+		built, err := w.build.Build()
 		if err != nil {
 			return fmt.Errorf("make a batch: %w", err)
 		}
@@ -174,7 +180,7 @@ func (s *shard) append(b runtime.Batch) error {
 }
 
 // size is at most what the records take in a batch.
-func (s *shard) size(step []record.Record) (n int) {
+func size(step []record.Record) (n int) {
 	const overhead = 32 // of one record: lengths, deltas
 	for _, r := range step {
 		n += record.Size(r) + overhead
@@ -182,16 +188,16 @@ func (s *shard) size(step []record.Record) (n int) {
 	return n
 }
 
-func (s *shard) add(r record.Record, nowMs int64) error {
-	s.scratch = r.AppendKey(s.scratch[:0])
-	n := len(s.scratch)
-	with, ok := r.AppendValue(s.scratch)
-	s.scratch = with
+func (w *writer) add(r record.Record, nowMs int64) error {
+	w.scratch = r.AppendKey(w.scratch[:0])
+	n := len(w.scratch)
+	with, ok := r.AppendValue(w.scratch)
+	w.scratch = with
 	key, value := with[:n], with[n:]
 	if !ok {
 		value = nil
 	}
-	if err := s.build.Append(nowMs, key, value, nil); err != nil {
+	if err := w.build.Append(nowMs, key, value, nil); err != nil {
 		return fmt.Errorf("add a record to the batch: %w", err)
 	}
 	return nil
