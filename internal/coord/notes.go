@@ -166,6 +166,7 @@ type MemberTold struct {
 	Member Member
 	API    string
 	After  time.Duration // since the rebalance began
+	Held   bool          // the answer had been held back for it
 }
 
 // SyncArrived is a member that asks for its assignment, the first time in a generation.

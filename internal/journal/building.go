@@ -68,6 +68,7 @@ type part struct {
 	change                Change
 	was                   string
 	told, arrived, synced vtime.Instant
+	atOnce                bool // told by an answer that was held back for it
 	gone, left            vtime.Instant // out now; was out for a while
 	silent                Millis
 	reason                string
@@ -152,7 +153,7 @@ func (b *building) startRound(n coord.RebalanceStarted, at vtime.Instant) {
 	}
 	for _, p := range b.parts {
 		if p.arrived != at || p.gone != 0 {
-			p.told, p.arrived, p.synced = 0, 0, 0
+			p.told, p.arrived, p.synced, p.atOnce = 0, 0, 0, false
 		}
 	}
 }
@@ -195,6 +196,7 @@ func (b *building) endJoin(at vtime.Instant, last *Who) {
 	}
 	var told vtime.Instant
 	var slowest *part
+	heard := Notice{Round: b.round()}
 	for _, id := range b.awaited {
 		p := b.byID[id]
 		if p == nil {
@@ -204,9 +206,16 @@ func (b *building) endJoin(at vtime.Instant, last *Who) {
 		if knew == 0 || p.arrived != 0 && p.arrived < knew {
 			knew = p.arrived
 		}
-		if knew >= told && knew != 0 {
+		if knew == 0 {
+			continue
+		}
+		if knew >= told {
 			told, slowest = knew, p
 		}
+		heard.add(p.atOnce, Millis(knew.Since(b.started)))
+	}
+	if heard.Members > 0 {
+		b.inc.Notices = append(b.inc.Notices, heard)
 	}
 	if slowest != nil && told > b.started {
 		w := slowest.Who
@@ -220,9 +229,20 @@ func (b *building) endJoin(at vtime.Instant, last *Who) {
 	b.endPhase(at, Drain, last, expired)
 }
 
-func (b *building) told(m coord.Member, at vtime.Instant) {
-	if p := b.byID[m.ID]; p != nil && p.told == 0 {
-		p.told = at
+func (b *building) told(n coord.MemberTold, at vtime.Instant) {
+	if p := b.byID[n.Member.ID]; p != nil && p.told == 0 {
+		p.told, p.atOnce = at, n.Held
+	}
+}
+
+// add counts a member that knew so long after the beginning of the round.
+func (n *Notice) add(atOnce bool, after Millis) {
+	n.Members++
+	switch {
+	case atOnce:
+		n.AtOnce++
+	case n.OthersMax == nil || after > *n.OthersMax:
+		n.OthersMax = &after
 	}
 }
 
@@ -234,6 +254,7 @@ func (b *building) snapshot(cfg Config) Incident {
 	inc := b.inc
 	inc.Chain = append([]Trigger(nil), inc.Chain...) // nil if there are none
 	inc.Phases = slices.Clone(inc.Phases)
+	inc.Notices = slices.Clone(inc.Notices)
 	inc.Evidence = slices.Clone(inc.Evidence)
 	inc.Missing = slices.Clone(inc.Missing)
 	inc.Related = slices.Clone(inc.Related)
@@ -257,7 +278,7 @@ func (b *building) snapshot(cfg Config) Incident {
 }
 
 func (b *building) memberOf(p *part) Member {
-	m := Member{Who: p.Who, Change: p.change, Was: p.was, Leader: p.leader, Told: moment(p.told), Arrived: moment(p.arrived), Synced: moment(p.synced), Reason: p.reason}
+	m := Member{Who: p.Who, Change: p.change, Was: p.was, Leader: p.leader, Told: moment(p.told), Arrived: moment(p.arrived), Synced: moment(p.synced), AtOnce: p.atOnce, Reason: p.reason}
 	if p.session > 0 {
 		s := Millis(p.session)
 		m.SessionTimeout = &s

@@ -166,16 +166,13 @@ func Decode(key, value []byte) (Incident, error) {
 	if len(value) > valueBytesMax {
 		return inc, fmt.Errorf("a record of %d bytes; an incident has %d at most", len(value), valueBytesMax)
 	}
-	var head struct {
-		Schema int `json:"schema"`
-	}
-	if err := json.Unmarshal(value, &head); err != nil {
-		return inc, fmt.Errorf("reading an incident: %w", err)
-	}
-	if head.Schema > Schema {
-		return inc, fmt.Errorf("schema %d: %w", head.Schema, ErrNewer)
-	}
-	if err := json.Unmarshal(value, &inc); err != nil {
+	if err := json.Unmarshal(value, &inc); err != nil || inc.Schema > Schema {
+		var head struct { // of a newer schema other fields may mean something else
+			Schema int `json:"schema"`
+		}
+		if json.Unmarshal(value, &head) == nil && head.Schema > Schema {
+			return Incident{}, fmt.Errorf("schema %d: %w", head.Schema, ErrNewer)
+		}
 		return Incident{}, fmt.Errorf("reading an incident: %w", err)
 	}
 	switch {

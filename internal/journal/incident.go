@@ -68,6 +68,9 @@ type Incident struct {
 
 	// Phases are in order of their start; those of one round do not overlap and leave no gap.
 	Phases []Phase `json:"phases,omitempty"`
+	// Notices is how the members that had to rejoin learned that they had to: one entry for each round in which somebody did. Empty: nobody had to, or
+	// Source does not tell.
+	Notices []Notice `json:"notices,omitempty"`
 	Leader *Who    `json:"leader,omitempty"`
 
 	// MembersBefore and MembersAfter count members; -1 if not known (yet).
@@ -89,6 +92,8 @@ type Incident struct {
 	Related []string `json:"related,omitempty"`
 	// Cut says what was left out to keep the record within its limit; nil for nothing.
 	Cut *Cut `json:"cut,omitempty"`
+	// JournalLost says what the journal of this group had lost when this was written; nil for nothing.
+	JournalLost *JournalLost `json:"journal_lost,omitempty"`
 }
 
 // Verdict is which cause it was and what carries that.
@@ -271,6 +276,17 @@ type Phase struct {
 	Expired bool `json:"expired,omitempty"`
 }
 
+// Notice is how members learned of one round.
+type Notice struct {
+	Round int `json:"round"` // from 1
+	// Members counts those who had to learn of it and did; AtOnce those of them to whom the answer to a heartbeat said it that had been held back for
+	// this (prompt notice). The others heard with their next heartbeat, or came by themselves.
+	Members int `json:"members"`
+	AtOnce  int `json:"at_once"`
+	// OthersMax is the time from the beginning of the round until the last of the others knew; nil if there were none.
+	OthersMax *Millis `json:"others_max_ms,omitempty"`
+}
+
 // Change is what became of a member.
 type Change string
 
@@ -299,6 +315,8 @@ type Member struct {
 	Told    *Time `json:"told,omitempty"`
 	Arrived *Time `json:"arrived,omitempty"`
 	Synced  *Time `json:"synced,omitempty"`
+	// AtOnce says that it learned of it from the answer to a heartbeat that had been held back for this.
+	AtOnce bool `json:"at_once,omitempty"`
 	// Reason is what its client said when it joined or left, "" for nothing.
 	Reason string `json:"reason,omitempty"`
 	// Topics is what it subscribes to, nil if not known.
@@ -398,6 +416,16 @@ type Cut struct {
 	Partitions int `json:"partitions,omitempty"` // partitions there were, if the list is shorter
 	Lists      int `json:"lists,omitempty"`      // members whose lists of partitions were left out
 	Chain      int `json:"chain,omitempty"`      // entries of the chain there were, if it is shorter
+}
+
+// JournalLost counts what is missing in the journal of a group: it could not be written, while the rebalances went on. It counts from when the
+// broker was started, so that of several incidents with the same Since the largest counts.
+type JournalLost struct {
+	Since Time `json:"since"`
+	// Records are revisions of incidents that the log refused. A later revision of the same incident says all that a lost one said.
+	Records int64 `json:"records,omitempty"`
+	// Notes are the coordinator's notes for which there was no room: what they told is in no incident.
+	Notes int64 `json:"notes,omitempty"`
 }
 
 // Time is a moment; in JSON RFC 3339 in UTC, "2026-01-01T00:00:12.200Z".

@@ -197,7 +197,7 @@ func (r *Recorder) NoteWith(at vtime.Instant, n coord.Note, e Evidence) []Incide
 		r.emptied(g, n, ev)
 	case coord.MemberTold:
 		if b := g.joining(); b != nil {
-			b.told(n.Member, r.now)
+			b.told(n, r.now)
 		}
 	case coord.SyncArrived:
 		r.synced(g, n)

@@ -85,6 +85,9 @@ func Say(at vtime.Instant, n coord.Note) string {
 		text += because(n.Reason)
 	case coord.MemberTold:
 		text = fmt.Sprintf("%s learns of it from its %s, after %s", n.Member.ID, n.API, n.After)
+		if n.Held {
+			text = n.Member.ID + " learns of it at once, from the answer to its " + n.API + " that was held back"
+		}
 	case coord.LeaderElected:
 		text = who(n.Leader) + " leads"
 		if n.Previous != "" {

@@ -50,6 +50,7 @@ func Story(inc *Incident) string {
 	}
 	if inc.Kind == Rebalance {
 		inc.tellPhases(line)
+		inc.tellNotices(line)
 		inc.tellCosts(line)
 	}
 	label = "do"
@@ -330,6 +331,28 @@ func (inc *Incident) tellPhases(line teller) {
 		line("took", "%s: %s", *inc.Took, words)
 	} else {
 		line("took", "%s", *inc.Took)
+	}
+}
+
+// tellNotices says what prompt notice was good for, where it was good for anything.
+func (inc *Incident) tellNotices(line teller) {
+	for _, n := range inc.Notices {
+		if n.AtOnce == 0 {
+			continue
+		}
+		round := ""
+		if inc.Rounds > 1 {
+			round = fmt.Sprintf("round %d: ", n.Round)
+		}
+		text := fmt.Sprintf("%d of %s at once (prompt notice)", n.AtOnce, count(n.Members, "member", "members"))
+		switch others := n.Members - n.AtOnce; {
+		case others == 0 || n.OthersMax == nil:
+		case others == 1:
+			text += fmt.Sprintf("; the other after its next heartbeat, %s", *n.OthersMax)
+		default:
+			text += fmt.Sprintf("; the others after their next heartbeat, up to %s", *n.OthersMax)
+		}
+		line("heard of it", "%s%s", round, text)
 	}
 }
 

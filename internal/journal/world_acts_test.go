@@ -172,6 +172,8 @@ func (w *world) options(a *actor, options []string) {
 			a.drain = w.duration(v)
 		case "mute": // a library that never says why
 			a.reasons, a.software = false, "librdkafka 2.11.0"
+		case "held": // the answers to its heartbeats may be held back
+			a.hold = w.duration(v)
 		case "software":
 			a.software = v
 		default:

@@ -77,6 +77,7 @@ type actor struct {
 	session, rebalance       time.Duration
 	drain                    time.Duration // from learning of a rebalance to rejoining
 	reasons                  bool          // it says why (KIP-800)
+	hold                     time.Duration // how long its heartbeats may be held
 	memberVersion            int16
 	id                       string
 	generation               int32
@@ -466,7 +467,7 @@ func (w *world) beat(a *actor) {
 	w.work(a)
 	life := a.life
 	w.ask(func(id coord.ReplyID) coord.Event {
-		return &group.HeartbeatRequest{Reply: id, Group: "orders", Generation: a.generation, Member: a.id, Instance: a.instance}
+		return &group.HeartbeatRequest{Reply: id, Group: "orders", Generation: a.generation, Member: a.id, Instance: a.instance, Hold: a.hold}
 	}, func(body any) {
 		if a.life == life && a.running {
 			w.failed(a, body.(group.HeartbeatReply).Code)

@@ -31,7 +31,7 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 	s.setSession(g, m, m.sessionTimeout)
 	// In CompletingRebalance the answer is NONE: clients start to heartbeat before their sync is answered.
 	if g.state == PreparingRebalance {
-		s.tell(g, m, r.EventName())
+		s.tell(g, m, r.EventName(), false)
 		code = kafka.RebalanceInProgress
 	}
 	if !s.hold(g, m, r) {
@@ -40,11 +40,11 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 	}
 }
 
-// tell notes that m hears of the rebalance under way, the first time it does.
-func (s *Shard) tell(g *classic, m *member, api string) {
+// tell notes that m hears of the rebalance under way, the first time it does. held: by an answer that was held back for it.
+func (s *Shard) tell(g *classic, m *member, api string, held bool) {
 	if !m.told {
 		m.told = true
-		s.note(coord.MemberTold{Group: g.id, Member: m.Member, API: api, After: s.now.Since(g.since)})
+		s.note(coord.MemberTold{Group: g.id, Member: m.Member, API: api, After: s.now.Since(g.since), Held: held})
 	}
 }
 

@@ -49,7 +49,7 @@ func (s *Shard) letGo(g *classic, m *member, code kafka.ErrorCode) {
 
 func (s *Shard) answerHeld(g *classic, m *member, code kafka.ErrorCode) {
 	if code == kafka.RebalanceInProgress {
-		s.tell(g, m, (*HeartbeatRequest)(nil).EventName())
+		s.tell(g, m, (*HeartbeatRequest)(nil).EventName(), true)
 	}
 	s.reply(m.held, HeartbeatReply{code, true})
 	m.held, m.answered = 0, s.now

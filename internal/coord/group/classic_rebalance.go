@@ -39,9 +39,6 @@ func (s *Shard) prepare(g *classic, t trigger) {
 	}
 	s.stopSync(g)
 	g.enter(PreparingRebalance, s.now)
-	for _, m := range g.members {
-		s.letGo(g, m, kafka.RebalanceInProgress)
-	}
 	g.initial, g.extend = from == Empty, false
 	wait := g.rebalanceTimeout()
 	if g.initial {
@@ -52,6 +49,9 @@ func (s *Shard) prepare(g *classic, t trigger) {
 	deadline := s.now.Add(wait)
 	s.note(coord.RebalanceStarted{Group: g.id, From: from, Generation: g.generation, Trigger: t.kind, Member: t.member, Reason: t.reason,
 		Awaited: g.awaited(), Deadline: deadline, Initial: g.initial})
+	for _, m := range g.members { // after the note: who hears of it, hears of this one
+		s.letGo(g, m, kafka.RebalanceInProgress)
+	}
 	if g.initial && wait == 0 || !g.initial && g.allJoined() {
 		s.completeJoin(g)
 		return

@@ -18,7 +18,7 @@ func (s *Shard) sync(r *SyncRequest) {
 		m.heard = s.now
 	}
 	if code == kafka.RebalanceInProgress {
-		s.tell(g, m, r.EventName())
+		s.tell(g, m, r.EventName(), false)
 		s.reply(r.Reply, SyncReply{Code: code})
 		return
 	}
