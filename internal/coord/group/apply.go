@@ -72,16 +72,17 @@ func (s *Shard) restore(g *classic) {
 		if g.byID[r.ID] != nil || r.InstanceID != nil && *r.InstanceID != "" && g.static[*r.InstanceID] != nil {
 			continue // no writer makes such a record; two members with one name must not get in through a damaged one
 		}
-		m := &member{Member: coord.Member{ID: r.ID, Client: r.ClientID, Host: r.ClientHost}, sessionTimeout: r.SessionTimeout, rebalanceTimeout: r.RebalanceTimeout,
-			assignment: r.Assignment, heard: s.now}
+		m := &member{ID: r.ID, assignment: r.Assignment, heard: s.now}
+		who := person{Client: r.ClientID, Host: r.ClientHost}
 		if r.InstanceID != nil {
-			m.Instance = *r.InstanceID
-		}
-		if m.rebalanceTimeout < 0 {
-			m.rebalanceTimeout = m.sessionTimeout
+			who.Instance = *r.InstanceID
 		}
 		// The record has the member's metadata for the chosen protocol only, so it looks as if it supported no other.
-		m.protocols = []Protocol{{Name: g.protocol, Metadata: r.Subscription}}
+		can := offer{[]Protocol{{Name: g.protocol, Metadata: r.Subscription}}, r.RebalanceTimeout, r.SessionTimeout}
+		if can.rebalanceTimeout < 0 {
+			can.rebalanceTimeout = can.sessionTimeout
+		}
+		g.says(m, who, can)
 		g.add(m)
 		s.setSession(g, m, max(m.sessionTimeout, 0))
 	}

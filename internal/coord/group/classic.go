@@ -55,29 +55,87 @@ type classic struct {
 	extend    bool          // initial: a member came since the timer was armed
 	delay     time.Duration // initial: what the timer was armed with
 	remaining time.Duration // initial: how much the phase may still be extended by
-	arrivals  int           // joins so far, see member.arrival
+	arrivals  int32         // joins so far, see member.arrival
+
+	// What members said last, for others that say the same.
+	people recent[person]
+	offers recent[offer]
 }
 
-// member is one member of a classic group.
+// member is one member of a classic group. There may be a hundred thousand of them, so it is kept to 128 bytes; see TestAMemberIsSmall.
 type member struct {
-	coord.Member
-	rebalanceTimeout, sessionTimeout time.Duration
-	protocols                        []Protocol // no name twice
-	// assignment is what the group's record gives the member; empty before the first one does.
+	ID string
+	*person
+	*offer
+	// assignment is what the group's record gave the member last; empty before the first one does, and when a round was broken off before the
+	// leader assigned. In CompletingRebalance it is the older one still: that is what DescribeGroups shows then, as Kafka's does.
 	assignment []byte
 
 	join, sync coord.ReplyID // requests that wait; 0 for none
 	held       coord.ReplyID // a heartbeat that waits; 0 for none, and outside of Stable
 	answered   vtime.Instant // when the last answer left
-	arrival    int           // as which one, of those who wait, its join came
-	isNew      bool          // it joined, and its first join has not been answered
-	unsynced   bool          // counted in classic.unsynced
-	told       bool          // it knows of the rebalance under way
 	heard      vtime.Instant // its last request
 
 	// The session timer. A heartbeat moves deadline only; the timer, when it fires before it, is armed anew. So heartbeats cost no
 	// timer operation. Both are 0, a moment that is long past, for "none"; armed <= deadline otherwise.
 	deadline, armed vtime.Instant
+
+	arrival  int32 // as which one, of those who wait, its join came
+	isNew    bool  // it joined, and its first join has not been answered
+	unsynced bool  // counted in classic.unsynced
+	told     bool  // it knows of the rebalance under way
+}
+
+// person is who a member is, its id aside. It does not change, so that members share one: see classic.says.
+type person struct {
+	Instance, Client, Host, Software string
+}
+
+// offer is what a member can do and asks for. It does not change either.
+type offer struct {
+	protocols                        []Protocol // no name twice
+	rebalanceTimeout, sessionTimeout time.Duration
+}
+
+// named is m as notes name it.
+func (m *member) named() coord.Member {
+	return coord.Member{ID: m.ID, Instance: m.Instance, Client: m.Client, Host: m.Host, Software: m.Software}
+}
+
+// says makes the person and the offer m's. Most members of a group say what another one said, in the same bytes, and share it.
+func (g *classic) says(m *member, p person, o offer) {
+	if m.person == nil || *m.person != p {
+		m.person = g.people.share(p, func(a, b *person) bool { return *a == *b })
+	}
+	if m.offer == nil || !m.offer.equal(&o) {
+		m.offer = g.offers.share(o, (*offer).equal)
+	}
+}
+
+func (o *offer) equal(other *offer) bool {
+	return o.rebalanceTimeout == other.rebalanceTimeout && o.sessionTimeout == other.sessionTimeout && equalProtocols(o.protocols, other.protocols)
+}
+
+func equalProtocols(a, b []Protocol) bool {
+	return slices.EqualFunc(a, b, func(a, b Protocol) bool { return a.Name == b.Name && bytes.Equal(a.Metadata, b.Metadata) })
+}
+
+// recent is the last few different values.
+type recent[T any] struct {
+	kept [4]*T
+	next uint8
+}
+
+// share is the one of them that is equal to v, or v, which then is one of them.
+func (r *recent[T]) share(v T, equal func(a, b *T) bool) *T {
+	for _, k := range r.kept {
+		if k != nil && equal(k, &v) {
+			return k
+		}
+	}
+	r.kept[r.next] = &v
+	r.next = (r.next + 1) % uint8(len(r.kept))
+	return &v
 }
 
 func newClassic(id string, now vtime.Instant) *classic {
@@ -129,7 +187,7 @@ func (g *classic) allJoined() bool { return g.joins == len(g.members) && len(g.p
 func (g *classic) awaited() (out []coord.Member) {
 	for _, m := range g.members {
 		if m.join == 0 {
-			out = append(out, m.Member)
+			out = append(out, m.named())
 		}
 	}
 	return out
@@ -139,7 +197,7 @@ func (g *classic) awaited() (out []coord.Member) {
 func (g *classic) notSynced() (out []coord.Member) {
 	for _, m := range g.members {
 		if m.unsynced {
-			out = append(out, m.Member)
+			out = append(out, m.named())
 		}
 	}
 	return out
@@ -181,9 +239,13 @@ func (g *classic) count(m *member, n int) {
 // update takes what a join says of its sender.
 func (g *classic) update(m *member, r *JoinRequest) {
 	g.count(m, -1)
-	m.protocols, m.sessionTimeout, m.rebalanceTimeout = distinct(r.Protocols), r.SessionTimeout, rebalanceTimeout(r)
-	m.Client, m.Host, m.Software = r.Client, r.Host, r.Software
+	g.says(m, person{m.Instance, r.Client, r.Host, r.Software}, offered(r))
 	g.count(m, 1)
+}
+
+// offered is what the sender can do.
+func offered(r *JoinRequest) offer {
+	return offer{distinct(r.Protocols), rebalanceTimeout(r), r.SessionTimeout}
 }
 
 // distinct is the protocols, of those with the same name the first: a member has one vote.
@@ -250,7 +312,7 @@ func (m *member) metadata(protocol string) []byte {
 
 // same reports whether the protocols are the member's own: names, bytes and order.
 func (m *member) same(protocols []Protocol) bool {
-	return slices.EqualFunc(m.protocols, distinct(protocols), func(a, b Protocol) bool { return a.Name == b.Name && bytes.Equal(a.Metadata, b.Metadata) })
+	return equalProtocols(m.protocols, distinct(protocols))
 }
 
 // roll is everybody, as the leader is told.

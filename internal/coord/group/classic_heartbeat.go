@@ -44,7 +44,7 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 func (s *Shard) tell(g *classic, m *member, api string, held bool) {
 	if !m.told {
 		m.told = true
-		s.note(coord.MemberTold{Group: g.id, Member: m.Member, API: api, After: s.now.Since(g.since), Held: held})
+		s.note(coord.MemberTold{Group: g.id, Member: m.named(), API: api, After: s.now.Since(g.since), Held: held})
 	}
 }
 
@@ -109,7 +109,7 @@ func (s *Shard) leaveOne(g *classic, r *LeaveRequest, l Leaver) (*trigger, kafka
 		}
 	}
 	s.letGo(g, m, kafka.None)
-	who := m.Member
+	who := m.named()
 	s.remove(g, m, removal{cause, l.Reason, coord.Member{Client: r.Client, Host: r.Host, Software: r.Software}})
 	return &trigger{coord.MemberLeft, who, l.Reason}, kafka.None, ""
 }

@@ -197,18 +197,18 @@ func (s *Shard) pendingFired(g *classic, id string) {
 
 // addMember takes in somebody new; the join waits.
 func (s *Shard) addMember(g *classic, who coord.Member, r *JoinRequest) {
-	m := &member{Member: who, isNew: true, heard: s.now}
+	m := &member{ID: who.ID, isNew: true, heard: s.now}
 	if len(g.members) == 0 {
 		g.protocolType, g.leader = r.ProtocolType, m.ID
 	}
-	m.protocols, m.sessionTimeout, m.rebalanceTimeout = distinct(r.Protocols), r.SessionTimeout, rebalanceTimeout(r)
+	g.says(m, person{who.Instance, who.Client, who.Host, who.Software}, offered(r))
 	g.add(m)
 	if g.state == PreparingRebalance && g.initial {
 		g.extend = true
 	}
 	s.park(g, m, r, true)
 	s.setSession(g, m, newMemberTimeout)
-	s.prepareOrComplete(g, trigger{coord.MemberJoined, m.Member, r.Reason})
+	s.prepareOrComplete(g, trigger{coord.MemberJoined, m.named(), r.Reason})
 }
 
 // park keeps m's join until the join phase ends. An older join of m, whose client has stopped waiting for it, is told to try again.
@@ -222,7 +222,7 @@ func (s *Shard) park(g *classic, m *member, r *JoinRequest, isNew bool) {
 		m.arrival = g.arrivals
 	}
 	m.join, m.heard, m.told = r.Reply, s.now, true
-	s.note(coord.MemberArrived{Group: g.id, Member: m.Member, New: isNew, Reason: r.Reason, Repeated: repeated, Arrived: g.joins, Members: len(g.members), Pending: len(g.pending),
+	s.note(coord.MemberArrived{Group: g.id, Member: m.named(), New: isNew, Reason: r.Reason, Repeated: repeated, Arrived: g.joins, Members: len(g.members), Pending: len(g.pending),
 		ProtocolType: g.protocolType, Protocols: m.protocols, SessionTimeout: m.sessionTimeout, RebalanceTimeout: m.rebalanceTimeout})
 }
 
@@ -250,7 +250,7 @@ func (s *Shard) rejoin(g *classic, m *member, r *JoinRequest) {
 	}
 	g.update(m, r)
 	s.park(g, m, r, false)
-	s.prepareOrComplete(g, trigger{why, m.Member, r.Reason})
+	s.prepareOrComplete(g, trigger{why, m.named(), r.Reason})
 }
 
 // replaceStatic gives the seat of a static member to the client that came back under its instance id (KIP-345). What the old client
@@ -276,7 +276,7 @@ func (s *Shard) replaceStatic(g *classic, m *member, id string, r *JoinRequest) 
 	}
 	g.update(m, r)
 	m.heard, m.told = s.now, false
-	note := coord.StaticMemberReplaced{Group: g.id, Member: m.Member, OldID: old, Away: away}
+	note := coord.StaticMemberReplaced{Group: g.id, Member: m.named(), OldID: old, Away: away}
 	if g.state == Stable && g.vote() == g.protocol {
 		if rec := g.atRest(); record.Size(rec) <= s.cfg.RecordBytesMax {
 			// KIP-814: the seat is as it was, so nobody else needs to know. Before version 9 a client that hears it is the leader
@@ -302,5 +302,5 @@ func (s *Shard) replaceStatic(g *classic, m *member, id string, r *JoinRequest) 
 		s.setSession(g, m, m.sessionTimeout)
 	}
 	s.park(g, m, r, false)
-	s.prepareOrComplete(g, trigger{coord.StaticReplaced, m.Member, r.Reason})
+	s.prepareOrComplete(g, trigger{coord.StaticReplaced, m.named(), r.Reason})
 }

@@ -35,6 +35,9 @@ func (s *Shard) prepare(g *classic, t trigger) {
 		}
 	}
 	if from == CompletingRebalance {
+		for _, m := range g.members {
+			m.assignment = nil
+		}
 		s.answerSyncs(g, kafka.RebalanceInProgress)
 	}
 	s.stopSync(g)
@@ -123,15 +126,14 @@ func (s *Shard) completeJoin(g *classic) {
 			last = m
 		}
 	}
-	s.note(coord.JoinCompleted{Group: g.id, Generation: g.generation, Protocol: g.protocol, Leader: g.byID[g.leader].Member, Members: len(g.members), Took: took,
-		Last: last.Member, SyncDeadline: deadline})
+	s.note(coord.JoinCompleted{Group: g.id, Generation: g.generation, Protocol: g.protocol, Leader: g.byID[g.leader].named(), Members: len(g.members), Took: took,
+		Last: last.named(), SyncDeadline: deadline})
 	for _, m := range g.members {
 		if m.join != 0 {
 			s.reply(m.join, g.joined(m))
 			m.join, m.answered = 0, s.now
 		}
 		m.isNew = false
-		m.assignment = nil
 		g.setUnsynced(m, true)
 		s.setSession(g, m, m.sessionTimeout)
 	}
@@ -154,7 +156,7 @@ func (s *Shard) elect(g *classic) {
 	}
 	for _, m := range g.members {
 		if m.join != 0 {
-			s.note(coord.LeaderElected{Group: g.id, Leader: m.Member, Previous: g.leader})
+			s.note(coord.LeaderElected{Group: g.id, Leader: m.named(), Previous: g.leader})
 			g.leader = m.ID
 			return
 		}
@@ -170,9 +172,10 @@ type removal struct {
 
 // remove takes m out of the group and answers what it waits for. What that means for the group is the caller's to decide.
 func (s *Shard) remove(g *classic, m *member, why removal) {
-	s.note(coord.MemberRemoved{Group: g.id, Member: m.Member, Cause: why.cause, Reason: why.reason, By: why.by, Silent: s.now.Since(m.heard), Leader: g.leader == m.ID})
+	s.note(coord.MemberRemoved{Group: g.id, Member: m.named(), Cause: why.cause, Reason: why.reason, By: why.by, Silent: s.now.Since(m.heard), Leader: g.leader == m.ID})
 	if m.join != 0 {
-		s.reply(m.join, JoinReply{Code: kafka.UnknownMemberID, Generation: NoGeneration, Member: m.ID})
+		// Without its id, as in Kafka: there is nothing to come back to.
+		s.reply(m.join, JoinReply{Code: kafka.UnknownMemberID, Generation: NoGeneration})
 		m.join = 0
 		g.joins--
 	}
@@ -223,7 +226,7 @@ func (s *Shard) sessionFired(g *classic, key coord.TimerKey) {
 	if m.isNew {
 		cause = coord.NeverAnswered
 	}
-	who := m.Member
+	who := m.named()
 	s.remove(g, m, removal{cause: cause})
 	s.prepareOrComplete(g, trigger{coord.SessionExpired, who, ""})
 }

@@ -30,7 +30,7 @@ func (s *Shard) sync(r *SyncRequest) {
 	if g.state == Stable {
 		if m.unsynced {
 			s.synced(g, m)
-			s.note(coord.SyncArrived{Group: g.id, Member: m.Member, Awaited: g.unsynced})
+			s.note(coord.SyncArrived{Group: g.id, Member: m.named(), Awaited: g.unsynced})
 		}
 		s.setSession(g, m, m.sessionTimeout)
 		s.reply(r.Reply, g.synced(m))
@@ -43,7 +43,7 @@ func (s *Shard) sync(r *SyncRequest) {
 	}
 	m.sync = r.Reply
 	s.synced(g, m)
-	s.note(coord.SyncArrived{Group: g.id, Member: m.Member, Leader: m.ID == g.leader, Waits: m.ID != g.leader, Awaited: g.unsynced})
+	s.note(coord.SyncArrived{Group: g.id, Member: m.named(), Leader: m.ID == g.leader, Waits: m.ID != g.leader, Awaited: g.unsynced})
 	if m.ID == g.leader {
 		s.assign(g, r.Assignments)
 	}
@@ -101,6 +101,9 @@ func (s *Shard) stopSync(g *classic) {
 // is passed over, and of two entries for one member the later one counts.
 func (s *Shard) assign(g *classic, assignments []Assignment) {
 	given := make(map[string]bool, len(assignments))
+	for _, m := range g.members {
+		m.assignment = nil
+	}
 	for _, a := range assignments {
 		if m := g.byID[a.Member]; m != nil {
 			m.assignment = a.Bytes
@@ -115,13 +118,13 @@ func (s *Shard) assign(g *classic, assignments []Assignment) {
 			m.assignment = nil
 		}
 		s.answerSyncs(g, kafka.UnknownServerError)
-		s.prepare(g, trigger{coord.AssignmentTooLarge, g.byID[g.leader].Member, ""})
+		s.prepare(g, trigger{coord.AssignmentTooLarge, g.byID[g.leader].named(), ""})
 		return
 	}
 	s.write(rec)
 	took := s.now.Since(g.since)
 	g.enter(Stable, s.now)
-	note := coord.Stabilized{Group: g.id, Generation: g.generation, Leader: g.byID[g.leader].Member, Members: len(g.members), Took: took, Awaited: g.notSynced(), Record: rec.Value}
+	note := coord.Stabilized{Group: g.id, Generation: g.generation, Leader: g.byID[g.leader].named(), Members: len(g.members), Took: took, Awaited: g.notSynced(), Record: rec.Value}
 	for _, m := range g.members {
 		if !given[m.ID] {
 			note.Unassigned = append(note.Unassigned, m.ID)
@@ -162,5 +165,5 @@ func (s *Shard) syncFired(g *classic) {
 	for _, m := range late {
 		s.remove(g, m, removal{cause: coord.DidNotSync})
 	}
-	s.prepare(g, trigger{coord.SyncExpired, late[0].Member, ""})
+	s.prepare(g, trigger{coord.SyncExpired, late[0].named(), ""})
 }

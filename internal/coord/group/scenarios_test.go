@@ -196,7 +196,7 @@ func TestVote(t *testing.T) {
 	} {
 		g := newClassic("g", start)
 		for i, list := range c.lists {
-			g.add(&member{Member: coord.Member{ID: string(rune('a' + i))}, protocols: distinct(protos(nil, strings.Split(list, "")...))})
+			g.add(&member{ID: string(rune('a' + i)), person: &person{}, offer: &offer{protocols: distinct(protos(nil, strings.Split(list, "")...))}})
 		}
 		if got := g.vote(); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

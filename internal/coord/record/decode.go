@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -109,22 +110,24 @@ func decodeGroup(b []byte) (*GroupMetadataValue, error) {
 	if n > 0 {
 		v.Members = make([]Member, 0, n)
 	}
+	var before Member // most members say what others say, and share it in memory
 	for range n {
 		m := Member{ID: r.string()}
 		if version >= 3 {
 			m.InstanceID = r.nullable()
 		}
-		m.ClientID, m.ClientHost = r.string(), r.string()
+		m.ClientID, m.ClientHost = r.same(before.ClientID), r.same(before.ClientHost)
 		m.RebalanceTimeout = -1
 		if version >= 1 {
 			m.RebalanceTimeout = r.duration()
 		}
 		m.SessionTimeout = r.duration()
-		m.Subscription, m.Assignment = r.bytes(), r.bytes()
+		m.Subscription, m.Assignment = r.sameBytes(before.Subscription), r.bytes()
 		r.tags(nil)
 		if r.bad {
 			break
 		}
+		before = m
 		v.Members = append(v.Members, m)
 	}
 	r.tags(nil)
@@ -205,6 +208,18 @@ func (r *reader) length(wide bool) int {
 
 func (r *reader) string() string { return r.limited(r.length(false)) }
 
+// same is string, and returns s itself if it is equal.
+func (r *reader) same(s string) string {
+	n := r.length(false)
+	if n > MaxString {
+		r.fail()
+	}
+	if b := r.take(n); string(b) != s {
+		return string(b)
+	}
+	return s
+}
+
 // limited takes a string; Kafka holds compact ones to 16 bits of length as well.
 func (r *reader) limited(n int) string {
 	if n > MaxString {
@@ -224,6 +239,14 @@ func (r *reader) nullable() *string {
 
 func (r *reader) bytes() []byte {
 	return append([]byte(nil), r.take(r.length(true))...)
+}
+
+// sameBytes is bytes, and returns b itself if it is equal.
+func (r *reader) sameBytes(b []byte) []byte {
+	if got := r.take(r.length(true)); !bytes.Equal(got, b) {
+		return append([]byte(nil), got...)
+	}
+	return b
 }
 
 // memberBytesMin is the least a member takes in any version: five lengths of one byte, an integer, a count of tags.
