@@ -1,7 +1,8 @@
 #!/bin/sh
 # Brings what the interop tests need beside Go: kcat and a C compiler, a JDK with Maven, Node with npm, Python, the jars of Apache Kafka and of
 # two releases of its client, Kafka Streams and Connect, kafkajs, kafka-python, and a browser and a Prometheus for the console and the alerts. Quiet,
-# safe to run again, and over in a second when all is there. Packages come from whatever sources apt, mvn, npm and pip are set up to use.
+# safe to run again, and over in a second when all is there. `interop/install.sh old` adds what only long runs need: old releases of the Java
+# client. Packages come from whatever sources apt, mvn, npm and pip are set up to use.
 set -eu
 cd "$(dirname "$0")"
 
@@ -86,4 +87,12 @@ if ! { [ -d python/.venv ] && done_for python/.venv python/requirements.txt; }; 
 	quietly "a Python environment" python3 -m venv python/.venv
 	quietly "kafka-python" python/.venv/bin/pip install --quiet --disable-pip-version-check -r python/requirements.txt
 	mark python/.venv python/requirements.txt
+fi
+if [ "${1:-}" = old ]; then
+	mkdir -p java/old/target
+	if ! done_for java/old/target java/old/pom.xml; then
+		rm -rf java/old/target/clients-2.8 java/old/target/clients-2.4
+		quietly "old releases of the Java client" mvn -q -B -f java/old/pom.xml process-resources
+		mark java/old/target java/old/pom.xml
+	fi
 fi

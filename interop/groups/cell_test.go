@@ -31,6 +31,8 @@ type cell struct {
 	session    time.Duration
 	heartbeat  time.Duration
 	metadata   time.Duration // metadata.max.age.ms
+	manner     groups.Manner // of the taps
+	extra      groups.Config // AutoCommitMs, InFlight and OverheadMs of the members
 
 	admin   *kadm.Client
 	writer  *groups.Writer
@@ -90,6 +92,7 @@ func (c *cell) member(name, instance string) *groups.Member {
 	if err != nil {
 		c.Fatal(err)
 	}
+	tap.Behave(c.manner)
 	c.taps = append(c.taps, tap)
 	argv, err := c.client.Argv()
 	if err != nil {
@@ -97,7 +100,7 @@ func (c *cell) member(name, instance string) *groups.Member {
 	}
 	m, err := groups.StartMember(name, argv, groups.Config{Client: c.client.Name, Topic: c.topic, Group: c.group, ClientID: name, Instance: instance, Assignor: c.client.Assignor,
 		SessionMs: int(c.session.Milliseconds()), HeartbeatMs: int(c.heartbeat.Milliseconds()), PollMaxMs: int(max(groups.PollMax, c.session+time.Second).Milliseconds()),
-		MetadataMs: int(c.metadata.Milliseconds())}, tap, c.trail)
+		MetadataMs: int(c.metadata.Milliseconds()), AutoCommitMs: c.extra.AutoCommitMs, InFlight: c.extra.InFlight, OverheadMs: c.extra.OverheadMs}, tap, c.trail)
 	if err != nil {
 		c.Fatal(err)
 	}

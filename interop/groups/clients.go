@@ -170,3 +170,13 @@ func Clients() []Client {
 			{[]Scenario{Restart}, "owned it", "kafkajs does not tell that a membership is lost before it has joined again, which after a restart that took longer than the sessions is too late"}}},
 	)
 }
+
+// OldJava are releases of the Java client that only long runs have (interop/install.sh old): the oldest whose heartbeats may be held, and one in between.
+func OldJava() []Client {
+	var all []Client
+	for _, release := range []string{"2.4", "2.8"} {
+		all = append(all, Client{Library: "Java kafka-clients " + release, Assignor: "range", JVM: true, Steady: true, Lost: true, Poll: PollLeaves,
+			Program: javaMember(filepath.Join("..", "old", "target", "clients-"+release))})
+	}
+	return all
+}

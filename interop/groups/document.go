@@ -237,13 +237,14 @@ func Section(barnabas, kafka map[string]map[Scenario]Row, differences []Differen
 	return b.String()
 }
 
-// WriteSection puts the section into a document, in the place of the one that is there or at its end.
+// WriteSection puts a section, which begins with its heading and is the last of its document, in the place of the one that is there, or at the end.
 func WriteSection(path, section string) error {
+	heading, _, _ := strings.Cut(section, "\n")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, _, _ := strings.Cut(string(text), Heading+"\n")
+	before, _, _ := strings.Cut(string(text), heading+"\n")
 	return os.WriteFile(path, []byte(strings.TrimRight(before, "\n")+"\n\n"+section), 0o644)
 }
 

@@ -25,7 +25,9 @@ const MemberVariable = "INTEROP_MEMBER"
 type goMember struct {
 	mu    sync.Mutex
 	out   *json.Encoder
-	nap   time.Duration // the next record takes this long
+	nap   time.Duration   // the next record takes this long
+	again *Command        // commit again and again
+	ctx   context.Context // over when it is asked to stop
 	stops context.CancelFunc
 }
 
@@ -48,7 +50,7 @@ func MemberMain() int {
 		return 2
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	m.stops = stop
+	m.ctx, m.stops = ctx, stop
 	go func() {
 		for in.Scan() {
 			var c Command
@@ -60,6 +62,10 @@ func MemberMain() int {
 			case CommandSleep:
 				m.mu.Lock()
 				m.nap = time.Duration(c.Ms) * time.Millisecond
+				m.mu.Unlock()
+			case CommandCommit:
+				m.mu.Lock()
+				m.again = &c
 				m.mu.Unlock()
 			case CommandStop:
 				stop()
@@ -97,6 +103,30 @@ func (m *goMember) record(partition int32, offset int64, value []byte) {
 		time.Sleep(nap)
 		m.emit(Event{Kind: Awake})
 	}
+}
+
+// commits does what CommandCommit asked for, if it did. rest is what the member does between two commits, for at least that long.
+func (m *goMember) commits(commit func() error, rest func(time.Duration)) {
+	m.mu.Lock()
+	c := m.again
+	m.again = nil
+	m.mu.Unlock()
+	if c == nil {
+		return
+	}
+	e := Event{Kind: Commits, TookUs: []int64{}}
+	for end := time.Now().Add(millis(c.Ms)); time.Now().Before(end) && m.ctx.Err() == nil; {
+		began := time.Now()
+		if err := commit(); err != nil {
+			m.trouble(fmt.Errorf("commit: %w", err))
+			break
+		}
+		e.TookUs = append(e.TookUs, time.Since(began).Microseconds())
+		if every := millis(c.EveryMs); every > 0 {
+			rest(every - time.Since(began))
+		}
+	}
+	m.emit(e)
 }
 
 // committed tells how a commit went.

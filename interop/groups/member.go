@@ -93,6 +93,14 @@ func (m *Member) Away(d time.Duration) error {
 	return m.send(Command{Do: CommandAway, Ms: int(d.Milliseconds())})
 }
 
+// Commit has the member commit the same offset again and again for d, waiting for every answer, and begin a commit every so often.
+func (m *Member) Commit(d, every time.Duration) error {
+	return m.send(Command{Do: CommandCommit, Ms: int(d.Milliseconds()), EveryMs: int(every.Milliseconds())})
+}
+
+// Metrics has the member tell what its client measured.
+func (m *Member) Metrics() error { return m.send(Command{Do: CommandMetrics}) }
+
 // Stop has the member close its consumer; it ends by itself.
 func (m *Member) Stop() error { return m.send(Command{Do: CommandStop}) }
 
@@ -123,6 +131,13 @@ func (m *Member) Noise() string {
 	defer m.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(m.noise.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-12):], "\n")
+}
+
+// NoiseAll is all it wrote to standard error, as far as it was kept.
+func (m *Member) NoiseAll() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.noise.String()
 }
 
 // memberOut takes the member's standard output apart into events.

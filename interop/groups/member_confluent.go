@@ -5,6 +5,7 @@ package groups
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
@@ -24,6 +25,9 @@ func confluentMember(ctx context.Context, cfg Config, m *goMember) error {
 		"auto.offset.reset": "earliest", "fetch.wait.max.ms": 200, "reconnect.backoff.max.ms": 500}
 	if cfg.Instance != "" {
 		conf["group.instance.id"] = cfg.Instance
+	}
+	if cfg.InFlight > 0 {
+		conf["max.in.flight.requests.per.connection"] = cfg.InFlight
 	}
 	c, err := kafka.NewConsumer(&conf)
 	if err != nil {
@@ -72,6 +76,17 @@ func confluentMember(ctx context.Context, cfg Config, m *goMember) error {
 		return err
 	}
 	for ctx.Err() == nil {
+		m.commits(func() error {
+			parts, err := c.Assignment()
+			if err != nil || len(parts) == 0 {
+				return errors.Join(err, errors.New("nothing is assigned"))
+			}
+			for i := range parts {
+				parts[i].Offset = 0
+			}
+			_, err = c.CommitOffsets(parts)
+			return err
+		}, func(d time.Duration) { c.Poll(int(d.Milliseconds())) })
 		switch e := c.Poll(100).(type) {
 		case *kafka.Message:
 			if e.TopicPartition.Error != nil {

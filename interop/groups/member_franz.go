@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -80,14 +81,26 @@ func franzMember(ctx context.Context, cfg Config, m *goMember) error {
 	if cfg.Instance != "" {
 		opts = append(opts, kgo.InstanceID(cfg.Instance))
 	}
+	if cfg.OverheadMs > 0 {
+		opts = append(opts, kgo.RequestTimeoutOverhead(millis(cfg.OverheadMs)))
+	}
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
-		fetches := cl.PollFetches(ctx)
+		m.commits(func() (failed error) {
+			offsets := map[int32]kgo.EpochOffset{0: {Epoch: -1}}
+			cl.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{cfg.Topic: offsets}, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
+				failed = err
+			})
+			return failed
+		}, time.Sleep)
+		wait, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		fetches := cl.PollFetches(wait)
+		cancel()
 		fetches.EachError(func(_ string, _ int32, err error) {
-			if !errors.Is(err, context.Canceled) {
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 				m.trouble(err)
 			}
 		})

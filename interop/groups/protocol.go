@@ -23,6 +23,10 @@ type Config struct {
 	HeartbeatMs int    `json:"heartbeat_ms"`
 	PollMaxMs   int    `json:"poll_max_ms"` // max.poll.interval.ms, which most clients also send as the rebalance timeout
 	MetadataMs  int    `json:"metadata_ms"` // metadata.max.age.ms
+	// The rest is 0 for the client's own default.
+	AutoCommitMs int `json:"auto_commit_ms,omitempty"` // commits by itself that often, instead of what it handed on; Java
+	InFlight     int `json:"in_flight,omitempty"`      // requests of one connection that may be unanswered; librdkafka, kafka-python
+	OverheadMs   int `json:"overhead_ms,omitempty"`    // how long an answer may take; franz-go
 }
 
 // The timing all members run with: the shortest session a broker allows by default, and a poll interval that is just longer, since
@@ -37,27 +41,33 @@ const (
 // Command asks a running member for something.
 type Command struct {
 	Do string `json:"do"`           // one of the commands below
-	Ms int    `json:"ms,omitempty"` // CommandSleep and CommandAway: how long
+	Ms int    `json:"ms,omitempty"` // CommandSleep, CommandAway and CommandCommit: how long
+	// EveryMs is how long CommandCommit waits from one commit to the next.
+	EveryMs int `json:"every_ms,omitempty"`
 }
 
 // Commands.
 const (
-	CommandSleep = "sleep" // the program takes that long over its next record and does not poll meanwhile
-	CommandAway  = "away"  // unsubscribe for that long, then subscribe again; Java only
-	CommandStop  = "stop"  // close the consumer as its documentation says and end
+	CommandSleep   = "sleep"   // the program takes that long over its next record and does not poll meanwhile
+	CommandAway    = "away"    // unsubscribe for that long, then subscribe again; Java only
+	CommandCommit  = "commit"  // commit the same offset again and again, each time waiting for the answer; Java, librdkafka, franz-go, kafka-python
+	CommandMetrics = "metrics" // tell what the client measured of its group; Java only
+	CommandStop    = "stop"    // close the consumer as its documentation says and end
 )
 
 // Event is one line a member prints, at the moment it happens.
 type Event struct {
-	At         int64            `json:"at"` // microseconds since 1970, by the member's own reading of the one clock they share
-	Member     string           `json:"-"`
-	Kind       string           `json:"event"`
-	Partitions []int32          `json:"partitions,omitempty"` // assigned, revoked, lost
-	Partition  int32            `json:"partition,omitempty"`  // record
-	Offset     int64            `json:"offset,omitempty"`     // record
-	Value      string           `json:"value,omitempty"`      // record
-	Offsets    map[string]int64 `json:"offsets,omitempty"`    // commit, commit_failed: partition -> the offset after the last record handed on
-	Error      string           `json:"error,omitempty"`      // commit_failed, error: in the client's own words
+	At         int64              `json:"at"` // microseconds since 1970, by the member's own reading of the one clock they share
+	Member     string             `json:"-"`
+	Kind       string             `json:"event"`
+	Partitions []int32            `json:"partitions,omitempty"` // assigned, revoked, lost
+	Partition  int32              `json:"partition,omitempty"`  // record
+	Offset     int64              `json:"offset,omitempty"`     // record
+	Value      string             `json:"value,omitempty"`      // record
+	Offsets    map[string]int64   `json:"offsets,omitempty"`    // commit, commit_failed: partition -> the offset after the last record handed on
+	Error      string             `json:"error,omitempty"`      // commit_failed, error: in the client's own words
+	TookUs     []int64            `json:"took_us,omitempty"`    // commits: of each; closed: of closing the consumer, where the member tells it
+	Metrics    map[string]float64 `json:"metrics,omitempty"`    // metrics
 }
 
 // Kinds of events. Started and Dead are the harness's own.
@@ -71,6 +81,8 @@ const (
 	Trouble      = "error"
 	Sleeping     = "sleeping"
 	Awake        = "awake"
+	Commits      = "commits" // the end of CommandCommit
+	Measured     = "metrics"
 	Closed       = "closed"
 
 	Dead      = "dead"      // the process ended: what it owned it owns no more

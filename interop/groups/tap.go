@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
@@ -17,6 +18,7 @@ import (
 // Exchange is one request of a group API and its answer, as they passed on the wire.
 type Exchange struct {
 	Member   string
+	Conn     int // which of the member's connections, from 1 on
 	Asked    time.Time
 	Answered time.Time // zero: never, the connection ended first
 	Request  kmsg.Request
@@ -24,7 +26,7 @@ type Exchange struct {
 }
 
 // Tap stands between one member and the broker. It passes every byte on as it is, but for the broker's address in answers that carry one, which becomes the
-// tap's own, so that all connections of the member come through it.
+// tap's own, so that all connections of the member come through it. What Behave asks for are the only liberties it takes.
 type Tap struct {
 	Member string
 	Addr   string
@@ -40,6 +42,32 @@ type Tap struct {
 	faults []error
 	cut    func(kmsg.Response) bool
 	notify chan struct{} // closed and replaced when log grows or is answered
+	manner Manner
+	opened int // connections so far
+	deaf   atomic.Bool
+}
+
+// Manner is how a tap passes on what comes after it was told.
+type Manner struct {
+	Delay  time.Duration // how long every frame takes, in each direction
+	Serial bool          // a request is passed on when the one before it on its connection is answered, as some proxies do
+}
+
+// Behave is for before the member starts.
+func (t *Tap) Behave(m Manner) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.manner = m
+}
+
+// Swallow has everything vanish from now on, in both directions, and nobody told: as when a cable is pulled.
+func (t *Tap) Swallow() { t.deaf.Store(true) }
+
+// Opened is how many connections the member has opened so far.
+func (t *Tap) Opened() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.opened
 }
 
 // Keys of the APIs that are written down, and of those whose answers carry an address.
@@ -156,11 +184,67 @@ func (t *Tap) accept() {
 			return
 		}
 		t.conns[c], t.conns[up] = true, true
+		t.opened++
+		p := &passage{tap: t, asked: map[int32]asked{}, conn: t.opened, over: make(chan struct{})}
+		delay := t.manner.Delay
+		if t.manner.Serial {
+			p.turn = make(chan struct{}, 1)
+		}
 		t.mu.Unlock()
-		p := &passage{tap: t, asked: map[int32]asked{}}
-		t.wg.Go(func() { t.pump(c, up, p.request) })
-		t.wg.Go(func() { t.pump(up, c, p.response) })
+		t.wg.Go(func() { defer p.end(); t.pump(c, t.late(up, delay), p.request) })
+		t.wg.Go(func() { defer p.end(); t.pump(up, t.late(c, delay), p.response) })
 	}
+}
+
+// late is a connection to which every write takes a while, however many are on their way.
+func (t *Tap) late(c net.Conn, delay time.Duration) net.Conn {
+	if delay == 0 {
+		return c
+	}
+	l := &lateConn{Conn: c, delay: delay, queue: make(chan lateWrite, 1024), over: make(chan struct{})}
+	t.wg.Go(l.run)
+	return l
+}
+
+type lateWrite struct {
+	due  time.Time
+	data []byte
+}
+
+type lateConn struct {
+	net.Conn
+	delay time.Duration
+	queue chan lateWrite
+	once  sync.Once
+	over  chan struct{}
+}
+
+func (l *lateConn) run() {
+	for {
+		select {
+		case w := <-l.queue:
+			time.Sleep(time.Until(w.due))
+			if _, err := l.Conn.Write(w.data); err != nil {
+				return
+			}
+		case <-l.over:
+			return
+		}
+	}
+}
+
+func (l *lateConn) Write(b []byte) (int, error) {
+	select {
+	case l.queue <- lateWrite{time.Now().Add(l.delay), append([]byte(nil), b...)}:
+		return len(b), nil
+	case <-l.over:
+		return 0, net.ErrClosed
+	}
+}
+
+func (l *lateConn) Close() error {
+	l.once.Do(func() { close(l.over) })
+	return l.Conn.Close()
 }
 
 // pump passes frames on until one side ends, which ends the other.
@@ -195,6 +279,9 @@ func (t *Tap) pump(from, to net.Conn, frame func([]byte) ([]byte, error)) {
 			t.fault(err)
 			return
 		}
+		if t.deaf.Load() {
+			continue
+		}
 		if _, err := to.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
 			return
 		}
@@ -210,9 +297,15 @@ type asked struct {
 // passage is one connection.
 type passage struct {
 	tap   *Tap
+	conn  int
+	turn  chan struct{} // holds one while a request is unanswered; nil: they need not wait
+	over  chan struct{} // closed when either direction ended
+	once  sync.Once
 	mu    sync.Mutex
 	asked map[int32]asked // by correlation id
 }
+
+func (p *passage) end() { p.once.Do(func() { close(p.over) }) }
 
 func (p *passage) request(frame []byte) ([]byte, error) {
 	r := kbin.Reader{Src: frame}
@@ -231,7 +324,7 @@ func (p *passage) request(frame []byte) ([]byte, error) {
 		if err := req.ReadFrom(r.Src); err != nil {
 			return nil, fmt.Errorf("%s: %s v%d: %w", p.tap.Member, kmsg.NameForKey(a.key), a.version, err)
 		}
-		a.exchange = &Exchange{Member: p.tap.Member, Asked: time.Now(), Request: req}
+		a.exchange = &Exchange{Member: p.tap.Member, Conn: p.conn, Asked: time.Now(), Request: req}
 		p.tap.change(func() { p.tap.log = append(p.tap.log, a.exchange) })
 	}
 	if written(a.key) || rewritten(a.key) {
@@ -239,12 +332,21 @@ func (p *passage) request(frame []byte) ([]byte, error) {
 		p.asked[id] = a
 		p.mu.Unlock()
 	}
+	if p.turn != nil {
+		select {
+		case p.turn <- struct{}{}:
+		case <-p.over:
+		}
+	}
 	return frame, nil
 }
 
 func (p *passage) response(frame []byte) ([]byte, error) {
 	if len(frame) < 4 {
 		return nil, fmt.Errorf("%s: an answer of %d bytes", p.tap.Member, len(frame))
+	}
+	if p.turn != nil {
+		<-p.turn // before the answer goes on: the next request may be written as soon as this one is answered
 	}
 	id := int32(binary.BigEndian.Uint32(frame))
 	p.mu.Lock()

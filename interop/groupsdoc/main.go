@@ -4,6 +4,8 @@
 //	INTEROP_GROUPS=all INTEROP_KEEP=../../tmp/groups go test ./groups                        the rows on Barnabas
 //	INTEROP_GROUPS=all INTEROP_KEEP=../../tmp/groups INTEROP_BROKER=kafka go test ./groups   the rows on Apache Kafka
 //	go run ./groupsdoc -rows ../tmp/groups
+//
+// With -notice it writes the measurements of prompt notice into docs/prompt-notice.md instead.
 package main
 
 import (
@@ -18,11 +20,31 @@ import (
 
 func main() {
 	rows := flag.String("rows", "../tmp/groups", "the folder that INTEROP_KEEP named")
+	notice := flag.String("notice", "", "a folder of figures of prompt notice")
 	flag.Parse()
-	if err := run(*rows); err != nil {
+	work := func() error { return run(*rows) }
+	if *notice != "" {
+		work = func() error { return figures(*notice) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, "groupsdoc:", err)
 		os.Exit(1)
 	}
+}
+
+func figures(dir string) error {
+	root, err := rig.Root()
+	if err != nil {
+		return err
+	}
+	all, err := groups.LoadFigures(dir)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("%s has no figures", dir)
+	}
+	return groups.WriteSection(filepath.Join(root, "docs", "prompt-notice.md"), groups.NoticeSection(all))
 }
 
 func run(dir string) error {

@@ -44,12 +44,15 @@ class Member:
     def __init__(self):
         self.stop = False
         self.nap = 0
+        self.again = None  # a command to commit again and again
 
     def obey(self):
         for line in sys.stdin:
             command = json.loads(line)
             if command["do"] == "sleep":
                 self.nap = command["ms"] / 1000
+            elif command["do"] == "commit":
+                self.again = command
             else:
                 self.stop = True
         self.stop = True  # the harness is gone
@@ -59,12 +62,16 @@ class Member:
             bootstrap_servers=c["bootstrap"], client_id=c["client_id"], group_id=c["group"], group_instance_id=c["instance"] or None,
             partition_assignment_strategy=[ASSIGNORS[c["assignor"]]], session_timeout_ms=c["session_ms"], heartbeat_interval_ms=c["heartbeat_ms"],
             max_poll_interval_ms=c["poll_max_ms"], metadata_max_age_ms=c["metadata_ms"], auto_offset_reset="earliest", enable_auto_commit=False,
-            fetch_max_wait_ms=200, request_timeout_ms=10000, reconnect_backoff_max_ms=500)
+            fetch_max_wait_ms=200, request_timeout_ms=10000, reconnect_backoff_max_ms=500,
+            **({"max_in_flight_requests_per_connection": c["in_flight"]} if c.get("in_flight") else {}))
         # Without it the first assignment of a leader is empty, and what it then does about the topic it learns of may stop it for good.
         consumer.partitions_for_topic(c["topic"])
         consumer.subscribe([c["topic"]], listener=Listener())
         pending = {}  # handed on and not committed
         while not self.stop:
+            if self.again:
+                again, self.again = self.again, None
+                self.commit_again_and_again(consumer, again["ms"] / 1000, again.get("every_ms", 0) / 1000)
             try:
                 polled = consumer.poll(timeout_ms=100)
             except Exception as e:  # noqa: BLE001: whatever it is, the test wants to read it
@@ -90,6 +97,22 @@ class Member:
                 except Exception as e:  # noqa: BLE001
                     emit("commit_failed", offsets=offsets, error=type(e).__name__)
         consumer.close()
+
+    def commit_again_and_again(self, consumer, seconds, every):
+        took = []
+        offsets = {tp: OffsetAndMetadata(0, "", -1) for tp in consumer.assignment()}
+        end = time.monotonic() + seconds
+        while not self.stop and time.monotonic() < end:
+            began = time.monotonic()
+            try:
+                consumer.commit(offsets, timeout_ms=10000)
+            except Exception as e:  # noqa: BLE001
+                emit("error", error=f"commit: {type(e).__name__}: {e}")
+                break
+            took.append(int((time.monotonic() - began) * 1e6))
+            while time.monotonic() < began + every:
+                consumer.poll(timeout_ms=max(0, int(1000 * (began + every - time.monotonic()))))
+        emit("commits", took_us=took)
 
 
 def main():

@@ -34,6 +34,8 @@ public final class GroupMember implements ConsumerRebalanceListener {
   private volatile boolean stop;
   private volatile long napMs;
   private volatile long awayMs;
+  private volatile JsonNode commits; // a command to commit again and again
+  private final boolean auto;
 
   private GroupMember(JsonNode c) {
     topic = c.get("topic").asText();
@@ -58,7 +60,12 @@ public final class GroupMember implements ConsumerRebalanceListener {
     config.put("request.timeout.ms", 10000);
     config.put("default.api.timeout.ms", 15000);
     config.put("fetch.max.wait.ms", 200);
-    config.put("enable.auto.commit", false);
+    long autoCommitMs = c.path("auto_commit_ms").asLong();
+    auto = autoCommitMs > 0;
+    config.put("enable.auto.commit", auto);
+    if (auto) {
+      config.put("auto.commit.interval.ms", (int) autoCommitMs);
+    }
     config.put("auto.offset.reset", "earliest");
     consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer());
   }
@@ -72,7 +79,11 @@ public final class GroupMember implements ConsumerRebalanceListener {
     int code = 0;
     try {
       member.run();
-      emit(JSON.createObjectNode().put("event", "closed"));
+      long began = System.nanoTime();
+      member.consumer.close();
+      ObjectNode closed = JSON.createObjectNode().put("event", "closed");
+      closed.putArray("took_us").add((System.nanoTime() - began) / 1000);
+      emit(closed);
     } catch (Exception e) {
       emit(JSON.createObjectNode().put("event", "error").put("error", e.toString()));
       code = 1;
@@ -87,6 +98,8 @@ public final class GroupMember implements ConsumerRebalanceListener {
         switch (command.get("do").asText()) {
           case "sleep" -> napMs = command.get("ms").asLong();
           case "away" -> awayMs = command.get("ms").asLong();
+          case "commit" -> commits = command;
+          case "metrics" -> metrics();
           case "stop" -> stop = true;
           default -> emit(JSON.createObjectNode().put("event", "error").put("error", "unknown command " + line));
         }
@@ -98,32 +111,70 @@ public final class GroupMember implements ConsumerRebalanceListener {
   }
 
   private void run() throws Exception {
-    try (consumer) {
-      consumer.subscribe(List.of(topic), this);
-      while (!stop) {
-        long away = awayMs;
-        if (away > 0) {
-          awayMs = 0;
-          consumer.unsubscribe();
-          pending.clear();
-          Thread.sleep(away);
-          consumer.subscribe(List.of(topic), this);
+    consumer.subscribe(List.of(topic), this);
+    while (!stop) {
+      long away = awayMs;
+      if (away > 0) {
+        awayMs = 0;
+        consumer.unsubscribe();
+        pending.clear();
+        Thread.sleep(away);
+        consumer.subscribe(List.of(topic), this);
+      }
+      JsonNode again = commits;
+      if (again != null) {
+        commits = null;
+        commitAgainAndAgain(again.get("ms").asLong(), again.path("every_ms").asLong());
+      }
+      ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(100));
+      for (ConsumerRecord<String, String> r : records) {
+        emit(JSON.createObjectNode().put("event", "record").put("partition", r.partition()).put("offset", r.offset()).put("value", r.value()));
+        pending.put(new TopicPartition(r.topic(), r.partition()), new OffsetAndMetadata(r.offset() + 1));
+        long nap = napMs;
+        if (nap > 0) {
+          napMs = 0;
+          emit(JSON.createObjectNode().put("event", "sleeping"));
+          Thread.sleep(nap);
+          emit(JSON.createObjectNode().put("event", "awake"));
         }
-        ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(100));
-        for (ConsumerRecord<String, String> r : records) {
-          emit(JSON.createObjectNode().put("event", "record").put("partition", r.partition()).put("offset", r.offset()).put("value", r.value()));
-          pending.put(new TopicPartition(r.topic(), r.partition()), new OffsetAndMetadata(r.offset() + 1));
-          long nap = napMs;
-          if (nap > 0) {
-            napMs = 0;
-            emit(JSON.createObjectNode().put("event", "sleeping"));
-            Thread.sleep(nap);
-            emit(JSON.createObjectNode().put("event", "awake"));
-          }
-        }
+      }
+      if (!auto) {
         commit();
       }
     }
+  }
+
+  /** Commits one position of each partition it owns, again and again, and tells how long each commit took. */
+  private void commitAgainAndAgain(long ms, long everyMs) {
+    ObjectNode event = JSON.createObjectNode().put("event", "commits");
+    ArrayNode took = event.putArray("took_us");
+    Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+    consumer.assignment().forEach(p -> offsets.put(p, new OffsetAndMetadata(0)));
+    for (long end = System.nanoTime() + ms * 1_000_000; !stop && System.nanoTime() < end; ) {
+      long began = System.nanoTime();
+      try {
+        consumer.commitSync(offsets);
+      } catch (RuntimeException e) {
+        emit(JSON.createObjectNode().put("event", "error").put("error", "commit: " + e));
+        break;
+      }
+      took.add((System.nanoTime() - began) / 1000);
+      for (long until = began + everyMs * 1_000_000; System.nanoTime() < until; ) {
+        consumer.poll(Duration.ofNanos(Math.max(0, until - System.nanoTime())));
+      }
+    }
+    emit(event);
+  }
+
+  private void metrics() {
+    ObjectNode event = JSON.createObjectNode().put("event", "metrics");
+    ObjectNode values = event.putObject("metrics");
+    consumer.metrics().forEach((name, metric) -> {
+      if (name.group().equals("consumer-coordinator-metrics") && metric.metricValue() instanceof Double d && !d.isNaN() && !d.isInfinite()) {
+        values.put(name.name(), d);
+      }
+    });
+    emit(event);
   }
 
   private void commit() {
