@@ -190,7 +190,11 @@ func readingNotes(r *observe.Reading) (notes []string) {
 		notes = append(notes, fmt.Sprintf("%s records could not be read: of a newer release, or damaged", humanCount(int64(r.Unread))))
 	}
 	if !r.Until.IsZero() && len(r.Incidents) >= wantMost {
-		notes = append(notes, fmt.Sprintf("the newest %s rebalances were read, back to %s; --all reads all", humanCount(int64(len(r.Incidents))), r.Until.UTC().Format(time.RFC3339)))
+		note := fmt.Sprintf("the newest %s rebalances were read, back to %s", humanCount(int64(len(r.Incidents))), r.Until.UTC().Format(time.RFC3339))
+		if len(r.Incidents) == wantMost {
+			note += "; --all reads all"
+		}
+		notes = append(notes, note)
 	}
 	if r.Dropped > 0 {
 		notes = append(notes, fmt.Sprintf("the oldest %s rebalances are left out", humanCount(int64(r.Dropped))))

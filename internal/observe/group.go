@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,7 +49,7 @@ const incidentsMax = 20_000
 
 // Want says how much of a journal is asked for. The zero value is everything.
 type Want struct {
-	Most int    // so many of the newest incidents are enough, and a few more may come; 0 is all
+	Most int    // so many of the newest incidents; 0 is all
 	ID   string // this incident is enough, with those that began after it
 }
 
@@ -70,9 +71,12 @@ func ReadJournal(ctx context.Context, dial Dial, group string, since time.Time, 
 		t.close()
 		return nil, err
 	}
-	f.give()
+	left := f.give(want.Most)
 	r.Looked, r.LookedBytes, r.Fetches = b.records, b.bytes, b.fetches
-	if low > t.start {
+	switch {
+	case left > 0 && len(r.Incidents) > 0:
+		r.Until = r.Incidents[0].Began.Instant().Time()
+	case low > t.start:
 		r.Until = f.oldest
 	}
 	return r, nil
@@ -88,8 +92,9 @@ type newest struct {
 }
 
 type found struct {
-	rev   int
-	value []byte
+	offset int64 // of the newest record of it
+	rev    int
+	value  []byte
 }
 
 func (n *newest) take(rec *kgo.Record) {
@@ -113,15 +118,22 @@ func (n *newest) take(rec *kgo.Record) {
 		id, rev = []byte(inc.ID), inc.Rev
 	}
 	if f := n.by[string(id)]; f == nil {
-		n.by[string(id)] = &found{rev, slices.Clone(rec.Value)} // a record shares the memory of all that were fetched with it
-	} else if rev > f.rev {
-		f.rev, f.value = rev, append(f.value[:0], rec.Value...)
+		n.by[string(id)] = &found{rec.Offset, rev, slices.Clone(rec.Value)} // a record shares the memory of all that were fetched with it
+	} else {
+		f.offset = max(f.offset, rec.Offset)
+		if rev > f.rev {
+			f.rev, f.value = rev, append(f.value[:0], rec.Value...)
+		}
 	}
 }
 
-// give puts what was gathered into the reading, in the order of its beginning.
-func (n *newest) give() {
-	for _, f := range n.by { // any order: sorted below
+// give puts the newest of what was gathered into the reading, in the order of their beginning; it says how many it left out.
+func (n *newest) give(most int) (left int) {
+	all := slices.SortedFunc(maps.Values(n.by), func(a, b *found) int { return cmp.Compare(b.offset, a.offset) })
+	if len(all) > most {
+		all, left = all[:most], len(all)-most
+	}
+	for _, f := range all {
 		inc, err := journal.Decode([]byte(n.group), f.value)
 		if err != nil {
 			n.r.Unread++
@@ -132,9 +144,7 @@ func (n *newest) give() {
 	slices.SortFunc(n.r.Incidents, func(a, b journal.Incident) int {
 		return cmp.Or(cmp.Compare(a.Began, b.Began), cmp.Compare(a.GenerationBefore, b.GenerationBefore), cmp.Compare(a.ID, b.ID))
 	})
-	if over := len(n.r.Incidents) - incidentsMax; over > 0 {
-		n.r.Incidents, n.r.Dropped = slices.Clone(n.r.Incidents[over:]), over
-	}
+	return left
 }
 
 // incident takes one record of the journal and gives the incident, if it is one of the group in a form that is known.

@@ -87,7 +87,7 @@ func TestALongJournalIsReadFromItsEnd(t *testing.T) {
 		looked      int // records, at most
 		newest      string
 	}{
-		{what: "the newest hundred", group: "noisy", want: Want{Most: 100}, least: 100, most: 170, looked: 1000, newest: name(moments - 1)},
+		{what: "the newest hundred", group: "noisy", want: Want{Most: 100}, least: 100, most: 100, looked: 1000, newest: name(moments - 1)},
 		{what: "all", group: "noisy", least: moments, most: moments, looked: 3*moments + 100_000, newest: name(moments - 1)},
 		{what: "since an hour ago", group: "noisy", since: began.Add((moments - 3600) * time.Second), least: 3600, most: 3601, looked: 3*3600 + 20_000, newest: name(moments - 1)},
 		{what: "one that is named", group: "noisy", want: Want{ID: name(moments - 50)}, least: 50, most: 170, looked: 1000, newest: name(moments - 1)},
