@@ -21,7 +21,7 @@ import (
 
 // What the console costs at most, and how old what it shows may be.
 const (
-	consoleIncidentBytes = 48 << 20        // incidents kept at hand; the journal has the others
+	consoleIncidentBytes = 48 << 20        // of an index of incidents: some 400,000
 	consoleListShare     = 20              // the list of groups is kept for so many times as long as it took to make
 	consoleListAge       = 2 * time.Second // and no longer than this
 	consoleRateEvery     = 5 * time.Second // log ends are noted for rates
@@ -36,6 +36,7 @@ type consoleSource struct {
 	changes   *console.Hub
 	incidents *console.Store
 	started   vtime.Instant
+	wrote     written // of the journal's goroutine
 
 	mu     sync.Mutex // held while the list is made: who comes meanwhile takes it too
 	groups []console.GroupRow
@@ -58,7 +59,8 @@ type topicCounts struct {
 }
 
 func (b *Broker) newConsole(version string) *console.Console {
-	b.console = &consoleSource{b: b, changes: console.NewHub(), incidents: console.NewStore(consoleIncidentBytes), started: vtime.FromTime(time.Now())}
+	b.console = &consoleSource{b: b, changes: console.NewHub(), started: vtime.FromTime(time.Now())}
+	b.console.incidents = console.NewStore(consoleIncidentBytes, b.console.record)
 	return console.New(console.Config{Source: b.console, Changes: b.console.changes, LoopbackOnly: !b.static.Broker.Admin.AllowRemote, Version: version, Logger: b.log})
 }
 
@@ -99,12 +101,34 @@ func (s *consoleSource) notes(notes []runtime.TimedNote) {
 	}
 }
 
-// incident takes a revision of an incident from the journal.
+// written is the record that the journal wrote last, and where.
+type written struct {
+	group, id string
+	rev       int
+	offset    int64
+}
+
+// recorded hears where the journal wrote a record, before incident hears of what is in it.
+func (s *consoleSource) recorded(key, value []byte, offset int64) {
+	if s == nil {
+		return
+	}
+	s.wrote = written{}
+	if id, rev, ok := journal.Revision(value); ok {
+		s.wrote = written{string(key), string(id), rev, offset}
+	}
+}
+
+// incident takes a revision of an incident from the journal. One that could not be written is kept as it is.
 func (s *consoleSource) incident(in journal.Incident) {
 	if s == nil {
 		return
 	}
-	s.incidents.Put(in)
+	offset := int64(-1)
+	if s.wrote.group == in.Group && s.wrote.id == in.ID && s.wrote.rev == in.Rev {
+		offset = s.wrote.offset
+	}
+	s.incidents.Put(in, offset)
 	s.changes.Changed(in.Group)
 }
 
@@ -188,7 +212,7 @@ func (s *consoleSource) Group(ctx context.Context, name string) (*console.Group,
 		}
 	}
 	s.incidents.Row(&g.GroupRow, time.Now())
-	history := s.incidents.Incidents(console.IncidentQuery{Group: name, From: time.Now().Add(-consoleHistory), Limit: consoleHistoryMax}).List
+	history := s.query(console.IncidentQuery{Group: name, From: time.Now().Add(-consoleHistory), Limit: consoleHistoryMax}).List
 	if len(history) > 0 {
 		software(g.MemberList, history)
 	}
@@ -290,12 +314,21 @@ func software(members []console.Member, history []journal.Incident) {
 
 // Incidents implements console.Source.
 func (s *consoleSource) Incidents(_ context.Context, q console.IncidentQuery) (console.Incidents, error) {
-	return s.incidents.Incidents(q), nil
+	return s.query(q), nil
+}
+
+func (s *consoleSource) query(q console.IncidentQuery) console.Incidents {
+	out := s.incidents.Incidents(q)
+	for i := range out.List {
+		out.List[i] = s.seen(out.List[i])
+	}
+	return out
 }
 
 // Incident implements console.Source.
 func (s *consoleSource) Incident(_ context.Context, group, id string) (*journal.Incident, error) {
 	if in := s.incidents.Incident(group, id); in != nil {
+		*in = s.seen(*in)
 		return in, nil
 	}
 	return nil, console.ErrNotFound
