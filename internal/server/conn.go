@@ -423,11 +423,14 @@ func (c *conn) finishParked() {
 			c.cancel()
 			c.nc.Close()
 		}
-		out = keep(buf)
+		_, coordinated := p.(*groupCall)
+		if out = keep(buf); coordinated && cap(out) > groupKeep {
+			out = nil
+		}
 		c.mu.Lock()
 		c.writing = false
 		c.waiting--
-		if _, ok := p.(*groupCall); !ok {
+		if !coordinated {
 			c.uncoordinated--
 		}
 		if c.waiting == 0 || c.uncoordinated == 0 {

@@ -107,8 +107,16 @@ func (c *conn) finishGroup(g *groupCall) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(out)
+	err = c.reply(out)
+	if cap(c.out) > groupKeep {
+		c.out = nil
+	}
+	return err
 }
+
+// groupKeep is the largest buffer that a connection keeps from a coordinator's answer. A leader is told of every member, once in a rebalance, and
+// then its connection is silent for hours.
+const groupKeep = 4 << 10
 
 func (g *groupCall) answered() bool {
 	for _, call := range g.calls {
