@@ -101,8 +101,8 @@ func TestJournalAndOffsetsTellTheSame(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	over := make(chan error, 1)
+	all := slices.Clone(offsets.Incidents) // before it grows
 	go func() { over <- offsets.Follow(ctx, group, func(inc journal.Incident) { got <- inc }) }()
-	all := slices.Clone(offsets.Incidents)
 	if err := one.LeaveGroupContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}

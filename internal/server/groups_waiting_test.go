@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -193,13 +194,13 @@ func TestAGroupOfTenThousand(t *testing.T) {
 		t.Skip("a group of 10,000 takes some seconds")
 	}
 	const conns, each = 50, 200
-	b := testkit.Start(t, "group.initial.rebalance.delay.ms=1000")
+	b := testkit.Start(t)
 	lead := newMember(t, b, "g")
 	lead.version = 3 // no ids first
 	leadJoin := lead.joinRequest(strings.Repeat("m", 100))
-	leadJoin.SessionTimeoutMillis = 300_000
-	leadCorrelation := lead.Send(leadJoin)
-	awaitMetric(t, b, groupsWaiting, "1")
+	leadJoin.SessionTimeoutMillis, leadJoin.RebalanceTimeoutMillis = 300_000, 300_000
+	lead.joined(lead.receive(lead.Send(leadJoin), leadJoin).(*kmsg.JoinGroupResponse))
+	leadJoin.MemberID = lead.member
 	crowd := make([]*groupClient, conns)
 	joins := make([][]int32, conns)
 	for i := range crowd {
@@ -212,7 +213,11 @@ func TestAGroupOfTenThousand(t *testing.T) {
 			joins[i] = append(joins[i], c.Send(q))
 		}
 	}
-	got := lead.joined(lead.receive(leadCorrelation, leadJoin).(*kmsg.JoinGroupResponse))
+	// The group waits for its first member, which comes when all the others are there.
+	for looker := newMember(t, b, "g"); len(describe(looker.Conn, "g").Members) != conns*each+1; {
+		time.Sleep(20 * time.Millisecond)
+	}
+	got := lead.joined(lead.receive(lead.Send(leadJoin), leadJoin).(*kmsg.JoinGroupResponse))
 	if len(got.Members) != conns*each+1 {
 		t.Fatalf("%d members", len(got.Members))
 	}
