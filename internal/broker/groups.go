@@ -34,6 +34,7 @@ func (b *Broker) newGroups() {
 		NewShard:    func() driver.Shard { return group.New(cfg) },
 		TopicExists: func(topic string) bool { return b.image.Load().Topic(topic) != nil },
 		Notes:       b.groupNotes,
+		Dropped:     b.groupsDropped,
 		Codecs:      b.codecs, Codec: batch.Codec(g.TopicCodec), BatchBytesMax: offsetsBytesMax, LoadBytes: int(g.LoadBufferBytes),
 		Logger: b.log, Now: time.Now, Parallel: goruntime.GOMAXPROCS(0),
 	})
@@ -74,6 +75,7 @@ func (b *Broker) leadGroups(im *meta.Image, ch meta.Changes) {
 	if t == nil {
 		return
 	}
+	b.groupShards.Store(t.NumPartitions())
 	b.groups.Resize(t.NumPartitions())
 	for _, c := range ch.Partitions {
 		if c.Topic.Name != kafka.OffsetsTopic || c.New == nil {

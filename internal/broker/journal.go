@@ -17,6 +17,7 @@ import (
 	journaldriver "github.com/barnabas-mq/barnabas/internal/journal/driver"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/meta"
+	"github.com/barnabas-mq/barnabas/internal/metrics"
 	"github.com/barnabas-mq/barnabas/internal/storage"
 	"github.com/barnabas-mq/barnabas/internal/vtime"
 )
@@ -50,6 +51,22 @@ func (b *Broker) groupNotes(shard int32, notes []runtime.TimedNote) {
 	if b.journal != nil {
 		b.journal.Notes(shard, notes)
 	}
+}
+
+// groupsDropped tells the journal that nothing more will be heard of the rebalances under way in a shard.
+func (b *Broker) groupsDropped(shard int32) {
+	if n := b.groupShards.Load(); b.journal != nil && n > 0 {
+		b.journal.Lost(func(group string) bool { return kafka.PartitionOf(group, n) == shard })
+	}
+}
+
+// sampleJournal is what the journal has written and lost, for metrics.
+func (b *Broker) sampleJournal() metrics.JournalSample {
+	if b.journal == nil {
+		return metrics.JournalSample{}
+	}
+	c := b.journal.Counts()
+	return metrics.JournalSample{Written: c.Written, Lost: c.Failed, LostNotes: c.Dropped, WaitingNotes: c.Waiting}
 }
 
 // logNote tells the log what belongs in a human's timeline: that a rebalance began, and why; who went; how it ended.

@@ -92,6 +92,7 @@ func (b *Broker) sample() metrics.Sample {
 	s.FetchSessions, s.FetchSessionPartitions = st.FetchSessions, st.FetchSessionPartitions
 	s.WaitingProduce, s.WaitingFetch, s.WaitingGroups = st.WaitingProduce, st.WaitingFetch, st.WaitingGroups
 	s.Groups, s.GroupsLoading = b.sampleGroups(), b.groups.Loading()
+	s.Journal = b.sampleJournal()
 	s.MemoryMax, s.MemoryUsed = st.RequestMemoryMax, st.RequestMemoryUsed
 	return s
 }

@@ -68,7 +68,7 @@ type part struct {
 	change                Change
 	was                   string
 	told, arrived, synced vtime.Instant
-	atOnce                bool // told by an answer that was held back for it
+	atOnce                bool          // told by an answer that was held back for it
 	gone, left            vtime.Instant // out now; was out for a while
 	silent                Millis
 	reason                string

@@ -166,6 +166,20 @@ func TestTimesAndLengths(t *testing.T) {
 	}
 }
 
+func TestGaps(t *testing.T) {
+	at := func(since Time, records, notes int64) Incident {
+		return Incident{JournalLost: &JournalLost{Since: since, Records: records, Notes: notes}}
+	}
+	// An incident that began before may have been written again afterwards, so that the counts are in no order. After a restart they begin anew.
+	records, notes := Gaps([]Incident{{}, at(1, 5, 2), at(1, 2, 0), at(9, 1, 0), at(9, 3, 1), {}, at(9, -7, -1)})
+	if records != 5+3 || notes != 2+1 {
+		t.Errorf("%d records, %d notes", records, notes)
+	}
+	if records, notes := Gaps([]Incident{{}, {}}); records != 0 || notes != 0 {
+		t.Errorf("%d records, %d notes of a whole journal", records, notes)
+	}
+}
+
 func TestLatestKeepsTheHighestRev(t *testing.T) {
 	got := Latest([]Incident{{ID: "a", Rev: 1}, {ID: "b", Rev: 1}, {ID: "a", Rev: 3, Group: ""}, {ID: "a", Rev: 2}, {ID: "a", Rev: 9, Group: "other"}})
 	want := []Incident{{ID: "a", Rev: 3}, {ID: "b", Rev: 1}, {ID: "a", Rev: 9, Group: "other"}}

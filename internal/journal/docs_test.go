@@ -90,7 +90,7 @@ func fieldsDoc(t *testing.T) string {
 		}
 	}
 	var out strings.Builder
-	for _, name := range []string{"Incident", "Verdict", "Trigger", "Fact", "Who", "Phase", "Member", "TopicPartitions", "Moves", "Partition", "Cost", "Advice", "Cut"} {
+	for _, name := range []string{"Incident", "Verdict", "Trigger", "Fact", "Who", "Phase", "Notice", "Member", "TopicPartitions", "Moves", "Partition", "Cost", "Advice", "Cut", "JournalLost"} {
 		title := name
 		if name == "Verdict" {
 			title = "Verdict, whose fields are the incident's own"

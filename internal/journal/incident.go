@@ -71,7 +71,7 @@ type Incident struct {
 	// Notices is how the members that had to rejoin learned that they had to: one entry for each round in which somebody did. Empty: nobody had to, or
 	// Source does not tell.
 	Notices []Notice `json:"notices,omitempty"`
-	Leader *Who    `json:"leader,omitempty"`
+	Leader  *Who     `json:"leader,omitempty"`
 
 	// MembersBefore and MembersAfter count members; -1 if not known (yet).
 	MembersBefore int `json:"members_before"`

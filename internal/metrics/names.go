@@ -126,6 +126,7 @@ type descs struct {
 	openFiles, openFilesMax, uncleanable, producers, ready                       *prometheus.Desc
 	groups, groupState, groupMembers, groupGeneration, groupLag, groupLagMax     *prometheus.Desc
 	groupsLoading                                                                *prometheus.Desc
+	journalRecords, journalLost, journalLostNotes, journalWaiting                *prometheus.Desc
 }
 
 func newDescs() *descs {
@@ -166,12 +167,16 @@ func newDescs() *descs {
 		producers:    d("kafka_server_replicamanager_produceridcount", "Idempotent producers remembered over all partitions."),
 		ready:        d("barnabas_ready", "1 when /readyz answers 200."),
 
-		groups:          d("barnabas_groups", "Groups that this broker coordinates, by state.", labelState),
-		groupsLoading:   d("barnabas_group_partitions_loading", "Partitions of __consumer_offsets whose groups are being read; their clients wait."),
-		groupState:      d("barnabas_group_state", "Always 1; the label says the state of the group.", labelGroup, labelState),
-		groupMembers:    d("barnabas_group_members", "Members of the group.", labelGroup),
-		groupGeneration: d("barnabas_group_generation", "Generation of the group; it grows by one with each rebalance.", labelGroup),
-		groupLag:        d("barnabas_group_lag_records", "Offsets between what the group has committed and the end of the log, over all partitions it has committed.", labelGroup),
-		groupLagMax:     d("barnabas_group_lag_records_max", "The same of the partition where it is greatest.", labelGroup),
+		groups:           d("barnabas_groups", "Groups that this broker coordinates, by state.", labelState),
+		groupsLoading:    d("barnabas_group_partitions_loading", "Partitions of __consumer_offsets whose groups are being read; their clients wait."),
+		journalRecords:   d("barnabas_journal_records_total", "Records written to __barnabas_rebalances since the start."),
+		journalLost:      d("barnabas_journal_lost_records_total", "Records of rebalances that could not be written to __barnabas_rebalances; the rebalances went on."),
+		journalLostNotes: d("barnabas_journal_lost_notes_total", "Notes of the coordinator for which the journal had no room: what they told is in no record."),
+		journalWaiting:   d("barnabas_journal_waiting_notes", "Notes of the coordinator that the journal has not worked on yet."),
+		groupState:       d("barnabas_group_state", "Always 1; the label says the state of the group.", labelGroup, labelState),
+		groupMembers:     d("barnabas_group_members", "Members of the group.", labelGroup),
+		groupGeneration:  d("barnabas_group_generation", "Generation of the group; it grows by one with each rebalance.", labelGroup),
+		groupLag:         d("barnabas_group_lag_records", "Offsets between what the group has committed and the end of the log, over all partitions it has committed.", labelGroup),
+		groupLagMax:      d("barnabas_group_lag_records_max", "The same of the partition where it is greatest.", labelGroup),
 	}
 }

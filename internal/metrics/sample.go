@@ -37,6 +37,15 @@ type Sample struct {
 	GroupsLoading int
 	// WaitingGroups counts requests that wait for a group or for its records.
 	WaitingGroups int
+	Journal       JournalSample
+}
+
+// JournalSample is what the journal of rebalances has done since the start.
+type JournalSample struct {
+	Written      int64 // records
+	Lost         int64 // records that its log refused
+	LostNotes    int64 // notes of the coordinator for which there was no room
+	WaitingNotes int
 }
 
 // TopicLogs is the logs of one topic on this broker.
@@ -84,6 +93,13 @@ func (s *sampler) Collect(out chan<- prometheus.Metric) {
 	gauge(d.purgatory, float64(x.WaitingFetch), "Fetch")
 	gauge(d.purgatory, float64(x.WaitingGroups), "Group")
 	s.collectGroups(x.Groups, out)
+	for _, c := range []struct {
+		desc *prometheus.Desc
+		v    int64
+	}{{d.journalRecords, x.Journal.Written}, {d.journalLost, x.Journal.Lost}, {d.journalLostNotes, x.Journal.LostNotes}} {
+		out <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.v))
+	}
+	gauge(d.journalWaiting, float64(x.Journal.WaitingNotes))
 	gauge(d.memoryUsed, float64(x.MemoryUsed))
 	gauge(d.memoryMax, float64(x.MemoryMax))
 	gauge(d.decompressionUsed, float64(x.DecompressionUsed))

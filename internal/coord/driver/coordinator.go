@@ -25,8 +25,11 @@ type Config struct {
 	// TopicExists says whether the metadata has a topic: what a loaded shard remembers of others is forgotten.
 	TopicExists func(topic string) bool
 	// Notes is handed the notes of each shard in their order, after what they tell is committed. It must not block.
-	Notes  func(shard int32, notes []runtime.TimedNote)
-	Codecs *batch.Codecs
+	Notes func(shard int32, notes []runtime.TimedNote)
+	// Dropped is told when what a shard remembered beside its log is gone, after the notes handed over so far: it was given up, or is read anew. What
+	// was under way in its groups ends there. It must not block.
+	Dropped func(shard int32)
+	Codecs  *batch.Codecs
 	// Codec compresses batches. Kafka: offsets.topic.compression.codec.
 	Codec batch.Codec
 	// BatchBytesMax closes a batch; a single step may need more. Kafka: max.message.bytes of the topic.

@@ -105,6 +105,9 @@ func (s *shard) drop() {
 		call.answer(coord.Refused{Code: kafka.NotCoordinator})
 	}
 	s.loaded = nil
+	if s.c.cfg.Dropped != nil {
+		s.c.cfg.Dropped(s.part.Name.Partition)
+	}
 	s.committed.Wake()
 	if s.closing {
 		s.end() // nothing is left to wait for

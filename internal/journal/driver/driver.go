@@ -87,6 +87,7 @@ type Driver struct {
 	gap     map[string]bool
 	closing bool
 	counts  Counts
+	lost    losses
 
 	gaveUp     atomic.Bool // Close does not wait for what is still in the queue
 	complained time.Time   // when a failure was logged last; of the goroutine
@@ -95,7 +96,7 @@ type Driver struct {
 // item is one thing in the queue: a note, or groups that are lost sight of.
 type item struct {
 	runtime.TimedNote
-	lost []string // with it Note is nil
+	lost func(group string) bool // with it Note is nil
 }
 
 // gapMax bounds Driver.gap; beyond it all groups count.
@@ -112,7 +113,7 @@ func New(cfg Config) *Driver {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Driver{cfg: cfg, rec: journal.New(cfg.Recorder), done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	d := &Driver{cfg: cfg, rec: journal.New(cfg.Recorder), lost: losses{since: journal.Time(vtime.FromTime(cfg.Now()))}, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go d.run()
 	return d
 }
@@ -144,6 +145,7 @@ func (d *Driver) drop(notes []runtime.TimedNote) {
 		d.full, d.gap = true, map[string]bool{}
 	}
 	for _, n := range notes {
+		d.lost.add(n.Note.NoteGroup(), 0, 1)
 		if len(d.gap) >= gapMax {
 			d.gap = nil
 		}
@@ -153,14 +155,12 @@ func (d *Driver) drop(notes []runtime.TimedNote) {
 	}
 }
 
-// Lost says that the coordinator of these groups went away from here, after the notes handed in so far: what is under way in them ends unseen.
-func (d *Driver) Lost(groups []string) {
-	if len(groups) == 0 {
-		return
-	}
+// Lost says that the coordinator of the groups that match went away from here, after the notes handed in so far: what is under way in them ends
+// unseen. match is called from the driver's goroutine, later.
+func (d *Driver) Lost(match func(group string) bool) {
 	d.mu.Lock()
 	if !d.closing {
-		d.queue = append(d.queue, item{lost: groups})
+		d.queue = append(d.queue, item{lost: match})
 	}
 	d.mu.Unlock()
 	d.poke()
@@ -233,16 +233,16 @@ func (d *Driver) drain() (closing bool) {
 		for i, it := range items {
 			if d.gaveUp.Load() {
 				d.mu.Lock()
-				d.counts.Dropped += int64(len(items) - i)
+				for _, left := range items[i:] {
+					if left.Note != nil {
+						d.counts.Dropped++
+					}
+				}
 				d.mu.Unlock()
 				break
 			}
 			if it.Note == nil {
-				lost := map[string]bool{}
-				for _, g := range it.lost {
-					lost[g] = true
-				}
-				d.tell(d.rec.Lost(d.now(), func(g string) bool { return lost[g] }))
+				d.tell(d.rec.Lost(d.now(), it.lost))
 				continue
 			}
 			d.note(it.TimedNote, len(items)-i > d.cfg.Hurry)
@@ -328,12 +328,17 @@ const complainEvery = time.Minute
 // tell writes incidents, and hands them on.
 func (d *Driver) tell(incidents []journal.Incident) {
 	for _, inc := range incidents {
+		d.mu.Lock()
+		inc.JournalLost = d.lost.of(inc.Group)
+		d.mu.Unlock()
 		err := d.write(inc)
 		d.mu.Lock()
 		if err == nil {
 			d.counts.Written++
 		} else {
 			d.counts.Failed++
+			d.lost.add(inc.Group, 1, 0)
+			inc.JournalLost = d.lost.of(inc.Group) // for those who are told
 		}
 		d.counts.Groups = d.rec.Groups()
 		failed := d.counts.Failed

@@ -165,8 +165,9 @@ func TestAFullQueueCostsIncidentsOnly(t *testing.T) {
 		c := newConsumers(t, d)
 		c.join("g", "a")
 		synctest.Wait() // the goroutine hangs in Append
+		last := ""
 		for i := range 50 {
-			c.join(fmt.Sprint("h", i), "b") // returns at once
+			last = c.join(fmt.Sprint("h", i), "b") // returns at once
 		}
 		if n := d.Counts(); n.Dropped == 0 || n.Waiting > 20 {
 			t.Fatalf("%+v", n)
@@ -180,6 +181,11 @@ func TestAFullQueueCostsIncidentsOnly(t *testing.T) {
 		c.join("later", "c")
 		synctest.Wait()
 		got := b.latest()
+		c.leave("h49", last, "") // of a group of which nothing could be told
+		synctest.Wait()
+		if _, notes := journal.Gaps(b.latest()); notes == 0 || notes > d.Counts().Dropped {
+			t.Errorf("%d notes are missing, %d were dropped", notes, d.Counts().Dropped)
+		}
 		if len(got) != before+1 || got[before].Cause != journal.FirstStart || !got[before].Stage.Over() {
 			t.Fatalf("%+v", got[before:])
 		}
@@ -197,12 +203,35 @@ func TestAFullQueueCostsIncidentsOnly(t *testing.T) {
 func TestALogThatFailsIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{shut: true}
-		d := New(Config{Log: b, Now: time.Now})
+		var told []journal.Incident
+		d := New(Config{Log: b, Now: time.Now, Told: func(inc journal.Incident) { told = append(told, inc) }})
 		c := newConsumers(t, d)
-		c.join("g", "a")
+		id := c.join("g", "a")
 		synctest.Wait()
+		lost := d.Counts().Failed
 		if n := d.Counts(); n.Failed == 0 || n.Written != 0 {
 			t.Fatalf("%+v", n)
+		}
+		for _, inc := range told { // whoever shows them can say so, while nothing can be written
+			if inc.JournalLost == nil || inc.JournalLost.Records == 0 {
+				t.Errorf("rev %d does not say that it was lost", inc.Rev)
+			}
+		}
+		// The log takes records again: the next ones of this group say what is missing, those of others have nothing to say.
+		b.mu.Lock()
+		b.shut = false
+		b.mu.Unlock()
+		c.leave("g", id, "")
+		c.join("h", "b")
+		synctest.Wait()
+		for _, inc := range b.latest() {
+			records, notes := journal.Gaps([]journal.Incident{inc})
+			if want := map[string]int64{"g": lost}[inc.Group]; records != want || notes != 0 {
+				t.Errorf("%s: %d records and %d notes are missing, want %d and 0", inc.Group, records, notes, want)
+			}
+		}
+		if len(b.latest()) < 2 {
+			t.Errorf("%d incidents", len(b.latest()))
 		}
 		if err := d.Close(t.Context()); err != nil {
 			t.Fatal(err)
@@ -257,7 +286,7 @@ func TestACoordinatorThatGoesAwayEndsItsIncidents(t *testing.T) {
 		}
 		d.Notes(0, started("g"))
 		d.Notes(0, started("h"))
-		d.Lost([]string{"g"})
+		d.Lost(func(group string) bool { return group == "g" })
 		synctest.Wait()
 		states := map[string]string{}
 		for _, inc := range b.latest() {
