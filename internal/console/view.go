@@ -29,18 +29,15 @@ func (p *page) MovedOf(m *journal.Moves) string {
 // Around is the link to the timeline at an incident.
 func (p *page) Around(in journal.Incident) string { return around(&in, p.Now) }
 
-// said is a sentence and the language it is in.
-type said struct{ Lang, Text string }
-
-// Story is an incident in sentences: the journal's own, and before it ours, where the reader's language is another.
+// Story is an incident in sentences, in the reader's language.
 func (p *page) Story(v any) []said {
 	in := incidentOf(v)
-	out := []said{{"en", in.Headline()}}
-	if p.lang != "en" {
-		out = append([]said{{p.lang, p.sentence(in)}}, out...)
-	}
+	out := []said{p.Say(in.Headline())}
 	if s := in.Cause.Info().Meaning; p.lang == "en" && s != "" && in.Cause != journal.Unknown {
 		out = append(out, said{"en", s})
+	}
+	if p.lang != "en" {
+		out = append(out, said{p.lang, p.sentence(in)})
 	}
 	return out
 }

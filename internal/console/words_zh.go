@@ -45,7 +45,7 @@ var chinese = map[string]string{
 	"longest stall": "最长停顿", "records that may be read twice": "可能被重复读取的记录", "partitions moved": "移动的分区", "least possible": "最少可能", "partitions paused": "暂停的分区",
 	"members before and after": "前后成员数", "generation": "世代", "took": "耗时", "The record was too large and was cut: %d members, %d partitions, %d lists left out.": "记录过大，已截断：省略 %d 个成员、%d 个分区、%d 个列表。",
 	"%d more are not shown": "另有 %d 项未显示", "crash": "崩溃", "pause": "暂停", "fetching": "仍在拉取", "together": "同时", "everybody": "全部",
-	"The journal's sentences are in English.": "日志中的语句为英文。", "needs": "需要", "repeated %d times": "重复 %d 次",
+	"needs": "需要", "repeated %d times": "重复 %d 次",
 	"a member joined": "成员加入", "a member left": "成员离开", "a member was removed": "成员被移除", "a member's session ended": "成员会话到期", "a member had not rejoined in time": "成员未及时重新加入",
 	"an assignment was not asked for in time": "分配未被及时领取", "the leader joined again": "组长重新加入", "a member joined with something else than before": "成员以不同的内容重新加入",
 	"a static member came back": "静态成员返回", "the coordinator read the group from its log": "协调者从日志读回消费组", "a limit was reached": "达到限制", "a request was refused": "请求被拒绝",
