@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +68,7 @@ func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) er
 		e.Oldest = r.Oldest.UTC().Format(time.RFC3339)
 	}
 	e.Notes = append(e.Notes, readingNotes(r)...)
+	e.Notes = append(e.Notes, gapNotes(r.Incidents)...)
 	if logs != nil {
 		if r.Source == journal.FromJournal {
 			e.Notes = append(e.Notes, "--broker-log is of no use here: the journal has the reasons")
@@ -202,6 +202,18 @@ func readingNotes(r *observe.Reading) (notes []string) {
 	return notes
 }
 
+// gapNotes says what is missing in the journal, where something is.
+func gapNotes(incidents []journal.Incident) (notes []string) {
+	records, lost := journal.Gaps(incidents)
+	if records > 0 {
+		notes = append(notes, humanCount(records)+" records of this journal were lost: they could not be written, as the broker's log says; a rebalance may be missing here, or its end")
+	}
+	if lost > 0 {
+		notes = append(notes, humanCount(lost)+" notes of the coordinator found no room in the journal: of rebalances at that time there may be no record")
+	}
+	return notes
+}
+
 // give adds what a person knows of the application to an incident, and lets the advice be computed anew.
 func (f *explainFlags) give(inc *journal.Incident, config map[string]string) {
 	add := func(id journal.FactID, text string, v float64, unit string) {
@@ -307,33 +319,19 @@ func (a *app) drawExplanation(w io.Writer, e explanation, f explainFlags) {
 			fmt.Fprintf(w, "The last %d of %s; --all shows all.\n", most, humanCount(int64(len(shown))))
 			shown = shown[len(shown)-most:]
 		}
-		t := newTable("ID", ">TOOK", "CAUSE", "WHAT", "WHO", "MEMBERS", ">MOVED", "CONFIDENCE")
-		for _, inc := range shown {
-			t.row(incidentRow(inc)...)
+		t := newTable(journal.HistoryColumns...)
+		for i := range shown {
+			var cells []any
+			for _, c := range shown[i].HistoryRow() {
+				cells = append(cells, c)
+			}
+			t.row(cells...)
 		}
 		t.draw(w, a.paint)
 	}
 	if len(stories) < len(e.Incidents) {
 		fmt.Fprintln(w, "\n--all tells the others, too; --id ID tells one.")
 	}
-}
-
-func incidentRow(inc journal.Incident) []any {
-	var took, moved any
-	who, members := "", ""
-	if inc.Took != nil {
-		took = inc.Took.String()
-	}
-	if m := inc.Moves; m != nil {
-		moved = fmt.Sprintf("%d of %d", m.Moved, m.Before)
-	}
-	if m := inc.Trigger.Member; m != nil {
-		who = m.Name()
-	}
-	if inc.MembersBefore >= 0 && inc.MembersAfter >= 0 {
-		members = fmt.Sprintf("%d -> %d", inc.MembersBefore, inc.MembersAfter)
-	}
-	return []any{inc.ID, took, string(inc.Cause), cmp.Or(inc.Title, inc.Cause.Title()), who, members, moved, string(inc.Confidence)}
 }
 
 // tell prints one story; every line of it is made printable.

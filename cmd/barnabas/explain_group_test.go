@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,29 @@ func ranGroup(t *testing.T, group string) (addr string) {
 	addr = b.Bootstrap()[0]
 	consumeGroup(t, addr, group, "client-a", kgo.HeartbeatInterval(100*time.Millisecond), kgo.SessionTimeout(8*time.Second))
 	consumeGroup(t, addr, group, "client-b", kgo.HeartbeatInterval(100*time.Millisecond), kgo.SessionTimeout(8*time.Second))()
-	return addr
+	for { // the journal is written behind the group
+		var out bytes.Buffer
+		if errs, code := explained(t, t.Context(), addr, &out, group, "-o", "json"); code != 0 {
+			t.Fatalf("%d %s", code, errs)
+		}
+		e := decode[explanation](t, out.String())
+		if slices.ContainsFunc(e.Incidents, func(inc journal.Incident) bool { return inc.Cause == journal.GracefulClose && inc.Stage.Over() }) {
+			return addr
+		}
+	}
+}
+
+func TestExplainSaysWhatTheJournalLost(t *testing.T) {
+	lost := journal.Incident{Group: "shop", ID: "x", Verdict: journal.Verdict{Cause: journal.ScaleUp}, JournalLost: &journal.JournalLost{Since: 1, Records: 3}}
+	var out bytes.Buffer
+	a := newApp(strings.NewReader(""), &out, io.Discard, func(string) string { return "" })
+	a.drawExplanation(&out, explanation{Group: "shop", Notes: gapNotes([]journal.Incident{{}, lost}), Incidents: []journal.Incident{lost}}, explainFlags{})
+	if !strings.Contains(out.String(), "note: 3 records of this journal were lost") {
+		t.Errorf("it does not say so:\n%s", out.String())
+	}
+	if notes := gapNotes([]journal.Incident{{}, {}}); notes != nil {
+		t.Errorf("of a whole journal it says %q", notes)
+	}
 }
 
 func TestExplainAGroupOfBarnabas(t *testing.T) {

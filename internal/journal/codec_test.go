@@ -203,7 +203,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_ = Story(&inc) + History([]Incident{inc})
+		_ = Story(&inc) + table([]Incident{inc})
 		Classify(&inc)
 		Advise(&inc)
 		if text := Story(&inc); strings.ContainsAny(text, "\x1b\x00\x07") {

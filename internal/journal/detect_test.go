@@ -64,7 +64,7 @@ func TestDetectorsFindWhatIsThere(t *testing.T) {
 				case text == "" && f != nil:
 					t.Errorf("%s: %s; want none", d, f.Text)
 				case text != "" && (f == nil || !strings.Contains(f.Text, text)):
-					t.Errorf("%s: %+v; want %q\n%s", d, f, text, History(w.latestOf()))
+					t.Errorf("%s: %+v; want %q\n%s", d, f, text, table(w.latestOf()))
 				case f != nil && (len(f.Incidents) == 0 || f.Title == "" || len(f.Evidence) == 0):
 					t.Errorf("%s rests on nothing: %+v", d, f)
 				}

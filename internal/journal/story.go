@@ -1,9 +1,9 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -405,7 +405,7 @@ func (inc *Incident) phaseWords() string {
 // tellCosts says what became of members and partitions, and what that cost.
 func (inc *Incident) tellCosts(line teller) {
 	if inc.StateAfter != "" && inc.StateAfter != "lost" {
-		line("members", "%s", inc.membersText())
+		line("members", "%s", cmp.Or(inc.membersText(), "not known"))
 	}
 	if m := inc.Moves; m != nil {
 		text := fmt.Sprintf("%d of %d moved", m.Moved, m.Before)
@@ -439,43 +439,37 @@ func (inc *Incident) tellCosts(line teller) {
 	}
 }
 
-// History is a table of incidents, in the order given.
-func History(incidents []Incident) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "TIME (UTC)\tTOOK\tCAUSE\tWHO\tMEMBERS\tMOVED\tSTALL\tCONFIDENCE")
-	for i := range incidents {
-		inc := &incidents[i]
-		took, moved, stall := "-", "-", "-"
-		switch {
-		case inc.Kind != Rebalance:
-		case inc.Took != nil:
-			took = inc.Took.String()
-		case inc.Ended == nil:
-			took = "under way"
-		}
-		if m := inc.Moves; m != nil {
-			moved = fmt.Sprintf("%d of %d", m.Moved, m.Before)
-		}
-		if c := inc.Cost; c != nil && c.StallMax != nil {
-			stall = c.StallMax.String()
-		}
-		cause := strings.TrimSpace(string(inc.Cause) + " " + inc.Cause.Title())
-		if inc.Repeats > 0 {
-			cause += fmt.Sprintf(" (x%d)", inc.Repeats+1)
-		}
-		name := "-"
-		if s := inc.subject(); s != nil {
-			name = inc.NameOf(s)
-		}
-		sure := string(inc.Confidence)
-		if inc.Provisional {
-			sure += ", provisional"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", inc.Began.Instant().Time().Format("2006-01-02 15:04:05"), took, clean(cause), name, inc.membersText(), moved, stall, clean(sure))
+// HistoryColumns heads a table of incidents. A '>' in front means numbers, which stand on the right.
+var HistoryColumns = []string{"ID", ">TOOK", "CAUSE", "WHAT", "WHO", "MEMBERS", ">MOVED", ">STALL", "CONFIDENCE"}
+
+// HistoryRow is the incident as a line of such a table; "" is not known, or none.
+func (inc *Incident) HistoryRow() []string {
+	took, moved, stall, name := "", "", "", ""
+	switch {
+	case inc.Kind != Rebalance:
+	case inc.Took != nil:
+		took = inc.Took.String()
+	case inc.Ended == nil:
+		took = "under way"
 	}
-	_ = w.Flush() // into memory
-	return b.String()
+	if m := inc.Moves; m != nil {
+		moved = fmt.Sprintf("%d of %d", m.Moved, m.Before)
+	}
+	if c := inc.Cost; c != nil && c.StallMax != nil {
+		stall = c.StallMax.String()
+	}
+	what := inc.Cause.Title()
+	if inc.Repeats > 0 {
+		what += fmt.Sprintf(" (x%d)", inc.Repeats+1)
+	}
+	if s := inc.subject(); s != nil {
+		name = inc.NameOf(s)
+	}
+	sure := string(inc.Confidence)
+	if inc.Provisional {
+		sure += ", provisional"
+	}
+	return []string{clean(inc.ID), took, clean(string(inc.Cause)), what, name, inc.membersText(), moved, stall, clean(sure)}
 }
 
 func (inc *Incident) membersText() string {
@@ -486,7 +480,7 @@ func (inc *Incident) membersText() string {
 		return fmt.Sprint(n)
 	}
 	if inc.MembersBefore < 0 && inc.MembersAfter < 0 {
-		return "-"
+		return ""
 	}
 	return known(inc.MembersBefore) + " -> " + known(inc.MembersAfter)
 }

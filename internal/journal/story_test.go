@@ -1,11 +1,34 @@
 package journal
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
 
 	"github.com/cockroachdb/datadriven"
 )
+
+// table is the history as a command line shows it.
+func table(incidents []Incident) string {
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 0, 8, 2, ' ', 0)
+	line := func(cells []string) {
+		for i, c := range cells {
+			if cells[i] = strings.TrimPrefix(c, ">"); c == "" {
+				cells[i] = "-"
+			}
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	line(slices.Clone(HistoryColumns))
+	for i := range incidents {
+		line(incidents[i].HistoryRow())
+	}
+	_ = w.Flush() // into memory
+	return out.String()
+}
 
 // TestStories plays what happens to a group of consumers, and compares what the incidents tell of it. Each story is played twice and must come
 // out the same to the byte. With -rewrite the stories are written anew.
@@ -50,11 +73,7 @@ func (s *storyTeller) play(t *testing.T, cmd, lines string) string {
 			}
 		}
 	case "history":
-		var all []Incident
-		for _, id := range s.w.order {
-			all = append(all, s.w.latest[id])
-		}
-		out.WriteString(History(all))
+		out.WriteString(table(s.w.latestOf()))
 	default:
 		t.Fatalf("no command %q", cmd)
 	}
