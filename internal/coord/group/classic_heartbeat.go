@@ -35,10 +35,17 @@ func (s *Shard) heartbeat(r *HeartbeatRequest) {
 		code = kafka.RebalanceInProgress
 	}
 	if !s.hold(g, m, r) {
-		s.reply(r.Reply, HeartbeatReply{Code: code})
+		if code == kafka.None {
+			s.reply(r.Reply, allIsWell)
+		} else {
+			s.reply(r.Reply, HeartbeatReply{Code: code})
+		}
 		m.answered = s.now
 	}
 }
+
+// allIsWell is the answer to nearly every heartbeat, made once.
+var allIsWell any = HeartbeatReply{}
 
 // tell notes that m hears of the rebalance under way, the first time it does. held: by an answer that was held back for it.
 func (s *Shard) tell(g *classic, m *member, api string, held bool) {
