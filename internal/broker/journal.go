@@ -200,6 +200,9 @@ func (j *journalLog) Append(_ context.Context, key, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("make a batch: %w", err)
 	}
-	_, err = p.Append(built, -1, storage.Coordinator, nowMs)
+	res, err := p.Append(built, -1, storage.Coordinator, nowMs)
+	if err == nil {
+		j.b.console.recorded(key, value, res.BaseOffset)
+	}
 	return err
 }

@@ -155,6 +155,14 @@ func (p *page) T(key string) string { return p.get(key) }
 // Tf is T with numbers in it.
 func (p *page) Tf(format string, args ...any) string { return p.getf(format, args...) }
 
+// Tn is the text for one or for many, with the number in it.
+func (p *page) Tn(n int64, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return p.getf(many, count(n))
+}
+
 // Lang is the page's language.
 func (p *page) Lang() string { return p.lang }
 

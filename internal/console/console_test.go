@@ -21,6 +21,7 @@ import (
 
 	"github.com/barnabas-mq/barnabas/internal/console"
 	"github.com/barnabas-mq/barnabas/internal/console/consoletest"
+	"github.com/barnabas-mq/barnabas/internal/journal"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the goldens anew")
@@ -286,6 +287,37 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
+// What the console has sentences for is told in the reader's language; what a client said, and what nobody has translated, is marked as English.
+func TestTheStoryIsInTheReadersLanguage(t *testing.T) {
+	s := consoletest.New()
+	g := s.Add("g", map[string]int{"t": 4})
+	one, two := consoletest.Who("one", 1, "10.0.0.1"), consoletest.Who("two", 2, "10.0.0.2")
+	g.Rebalance(consoletest.Step{At: 50 * time.Minute, Took: time.Second, Cause: journal.FirstStart, Add: []journal.Who{one, two}})
+	g.Rebalance(consoletest.Step{At: 10 * time.Minute, Took: time.Second, Cause: journal.GracefulClose, Remove: []string{two.ID}, Claimed: "bye", Measured: "last heard of 2s before",
+		Evidence: []journal.Fact{{ID: journal.FactClaimed, Basis: journal.Measured, Text: `its client gave the reason "bye"`}, {ID: "new", Basis: journal.Inferred, Text: "a fact of a later release"}},
+		Advice:   []journal.Advice{{Text: "Pause instead of unsubscribing: pause() and resume() keep the membership, and cost no rebalance.", Needs: []string{"time per record"}}}})
+	c := newConsole(s)
+	body := get(t, c, "/console/group?name=g", "Accept-Language", "zh").Body.String()
+	for _, want := range []string{`<p lang="zh">two at 10.0.0.2 关闭了消费者。</p>`, "其客户端给出的原因", "用暂停代替取消订阅", "每条记录的处理时间", `<span lang="en">a fact of a later release</span>`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if n := strings.Count(body, ` lang="en"`); n != 2 { // that fact, and the link to the English page
+		t.Errorf("%d parts of the page are marked as English", n)
+	}
+}
+
+func TestOneIsNotMany(t *testing.T) {
+	s := consoletest.New()
+	s.Add("g", map[string]int{"t": 1}).Lag = 1
+	for lang, want := range map[string]string{"en": "1 group · 1 record of lag", "zh": "1 个消费组 · 积压 1 条记录"} {
+		if body := get(t, newConsole(s), "/console/", "Accept-Language", lang).Body.String(); !strings.Contains(body, ">"+want+"<") {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
 func TestAStreamTellsOfChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := console.NewHub()
@@ -357,6 +389,7 @@ func TestStreamsAreCounted(t *testing.T) {
 var (
 	goKeys       = regexp.MustCompile(`\.getf?\("((?:[^"\\]|\\.)*)"`)
 	templateKeys = regexp.MustCompile(`\.Tf? "((?:[^"\\]|\\.)*)"`)
+	countedKeys  = regexp.MustCompile(`\.Tn [^"]*"([^"]*)" "([^"]*)"`)
 )
 
 // TestEveryWordIsInBothLanguages finds the words that the code and the templates use.
@@ -369,6 +402,9 @@ func TestEveryWordIsInBothLanguages(t *testing.T) {
 		text, err := os.ReadFile(path)
 		for _, m := range append(goKeys.FindAllSubmatch(text, -1), templateKeys.FindAllSubmatch(text, -1)...) {
 			used[string(m[1])] = true
+		}
+		for _, m := range countedKeys.FindAllSubmatch(text, -1) {
+			used[string(m[1])], used[string(m[2])] = true, true
 		}
 		return err
 	})

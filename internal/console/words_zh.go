@@ -14,7 +14,7 @@ var chinese = map[string]string{
 	// groups
 	"Search by name": "按名称搜索", "State": "状态", "any state": "任意状态", "Sort by": "排序", "name": "名称", "lag": "积压", "members": "成员", "unstable": "不稳定",
 	"last rebalance": "最近再均衡", "Show": "显示", "Group": "消费组", "Members": "成员", "Lag": "积压", "Unstable, 1 h": "不稳定，1 小时", "Rebalances, 1 h": "再均衡，1 小时",
-	"Last rebalance": "最近再均衡", "%s groups": "%s 个消费组", "%d rebalancing": "%d 个正在再均衡", "%s records of lag": "积压 %s 条记录",
+	"Last rebalance": "最近再均衡", "%s group": "%s 个消费组", "%s groups": "%s 个消费组", "%d rebalancing": "%d 个正在再均衡", "%s record of lag": "积压 %s 条记录", "%s records of lag": "积压 %s 条记录",
 	"No group yet. A group appears when its first consumer joins or commits.": "还没有消费组。第一个消费者加入或提交后即会出现。",
 	"No group fits.": "没有符合条件的消费组。", "%s to %s of %s": "第 %s 至 %s 项，共 %s 项",
 	"share of the last hour in which the group was rebalancing": "最近一小时内消费组处于再均衡的时间占比",
@@ -44,14 +44,14 @@ var chinese = map[string]string{
 	"From": "从", "To": "到", "Stall": "停顿", "Uncommitted": "未提交", "Lag before": "之前积压", "Lag after": "之后积压",
 	"longest stall": "最长停顿", "records that may be read twice": "可能被重复读取的记录", "partitions moved": "移动的分区", "least possible": "最少可能", "partitions paused": "暂停的分区",
 	"members before and after": "前后成员数", "generation": "世代", "took": "耗时", "The record was too large and was cut: %d members, %d partitions, %d lists left out.": "记录过大，已截断：省略 %d 个成员、%d 个分区、%d 个列表。",
-	"%d more are not shown": "另有 %d 项未显示", "crash": "崩溃", "pause": "暂停", "fetching": "仍在拉取", "together": "同时", "everybody": "全部",
-	"needs": "需要", "repeated %d times": "重复 %d 次",
+	"%s more is not shown": "另有 %s 项未显示", "%s more are not shown": "另有 %s 项未显示", "What is older, if anything is, the journal has:": "更早的记录（如有）在日志中：", "crash": "崩溃", "pause": "暂停", "fetching": "仍在拉取", "together": "同时", "everybody": "全部",
+	"needs": "需要", "repeated %s time": "重复 %s 次", "repeated %s times": "重复 %s 次",
 	"a member joined": "成员加入", "a member left": "成员离开", "a member was removed": "成员被移除", "a member's session ended": "成员会话到期", "a member had not rejoined in time": "成员未及时重新加入",
 	"an assignment was not asked for in time": "分配未被及时领取", "the leader joined again": "组长重新加入", "a member joined with something else than before": "成员以不同的内容重新加入",
 	"a static member came back": "静态成员返回", "the coordinator read the group from its log": "协调者从日志读回消费组", "a limit was reached": "达到限制", "a request was refused": "请求被拒绝",
 	"offsets expired": "位移过期", "the group was deleted": "消费组被删除", "another state was seen": "观察到另一状态", "round %d": "第 %d 轮",
 	// topics
-	"%s topics": "%s 个主题", "Records": "记录", "Size": "大小", "In": "写入", "Out": "读出", "Records in": "写入记录", "with internal topics": "包括内部主题", "internal": "内部", "partitions": "分区", "records": "记录", "size": "大小",
+	"%s topic": "%s 个主题", "%s topics": "%s 个主题", "Records": "记录", "Size": "大小", "In": "写入", "Out": "读出", "Records in": "写入记录", "with internal topics": "包括内部主题", "internal": "内部", "partitions": "分区", "records": "记录", "size": "大小",
 	"in": "写入", "No topic yet.": "还没有主题。", "No topic fits.": "没有符合条件的主题。", "Leader": "主副本", "Log start": "日志起点", "Read by": "读取者", "no group": "没有消费组",
 	"%d without a leader": "%d 个没有主副本", "rates over the last seconds": "最近数秒的速率",
 	// errors
