@@ -47,7 +47,7 @@ type holding struct {
 // Hold causes, as metrics name them: what ended a hold.
 const (
 	HoldRebalance = "rebalance" // it told of one
-	HoldRequest   = "request"   // the client sent something else
+	HoldRequest   = "request"   // the client sent something else, here or on another connection
 	HoldBound     = "bound"     // it lasted as long as it may
 	HoldGone      = "gone"      // the membership ended
 	HoldClosed    = "closed"    // the connection ended
@@ -73,7 +73,6 @@ func (c *conn) endHold() {
 	}
 	h := c.held
 	c.held = holding{}
-	c.released.Store(uint64(h.id))
 	c.srv.deps.Groups.Tell(h.shard, &group.HeartbeatRelease{Held: h.id, Group: h.key.group, Member: h.member})
 }
 
@@ -84,15 +83,14 @@ func (c *conn) holdEnded(h *holding, said any) {
 		return // it waited for the disk, as any answer may
 	}
 	now := c.srv.deps.Now()
-	cause := HoldBound
+	cause := HoldRequest
 	switch {
 	case ok && reply.Code == kafka.RebalanceInProgress:
 		cause = HoldRebalance
 	case !ok || reply.Code != kafka.None:
 		cause = HoldGone
-	case c.released.Load() == uint64(h.id):
-		cause = HoldRequest
-	default:
+	case reply.Bound:
+		cause = HoldBound
 		c.bound.Store(&boundRelease{h.key, now})
 	}
 	c.srv.deps.Metrics.Held(cause, now.Sub(h.since))

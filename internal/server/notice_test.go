@@ -149,6 +149,32 @@ func TestABindingOfLibrdkafkaIsKnownByItsVersion(t *testing.T) {
 	}
 }
 
+// franz-go joins on another connection than it heartbeats on: that ends a hold, and says nothing of how the client bears holds.
+func TestAHoldThatTheMemberEndsOnAnotherConnectionIsNoBound(t *testing.T) {
+	b := testkit.Start(t)
+	a, elsewhere := newMember(t, b, "g"), newMember(t, b, "g")
+	a.CreateTopic("t", 1)
+	a.introduce("kgo", "1.20")
+	a.alone()
+	elsewhere.member, elsewhere.generation = a.member, a.generation
+	for i := range int64(4) {
+		a.beat()
+		for waitingGroups(t, b) != "1" {
+			time.Sleep(time.Millisecond)
+		}
+		if code := elsewhere.heartbeat(); code != kafka.None {
+			t.Fatal(code)
+		}
+		if code := a.beaten(); code != kafka.None {
+			t.Fatal(code)
+		}
+		a.commit("t", 0, i) // at once, which after a bound would tell of a client that waits
+	}
+	if got := holds(t, b); got != "request 4" {
+		t.Errorf("holds: %s", got)
+	}
+}
+
 // A client, or a proxy before it, that passes on one request at a time keeps the next one back until the heartbeat is answered: so it comes at
 // once when a hold ends by itself.
 func TestAClientThatWaitsForItsHeartbeatIsNotHeldAnyMore(t *testing.T) {

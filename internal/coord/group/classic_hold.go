@@ -44,14 +44,14 @@ func (s *Shard) letGo(g *classic, m *member, code kafka.ErrorCode) {
 		return
 	}
 	s.disarm(g.holdTimer(m))
-	s.answerHeld(g, m, code)
+	s.answerHeld(g, m, HeartbeatReply{Code: code, Held: true})
 }
 
-func (s *Shard) answerHeld(g *classic, m *member, code kafka.ErrorCode) {
-	if code == kafka.RebalanceInProgress {
+func (s *Shard) answerHeld(g *classic, m *member, answer HeartbeatReply) {
+	if answer.Code == kafka.RebalanceInProgress {
 		s.tell(g, m, (*HeartbeatRequest)(nil).EventName(), true)
 	}
-	s.reply(m.held, HeartbeatReply{code, true})
+	s.reply(m.held, answer)
 	m.held, m.answered = 0, s.now
 }
 
@@ -67,6 +67,6 @@ func (s *Shard) release(r *HeartbeatRelease) {
 // holdFired answers a heartbeat that was held as long as it may be.
 func (s *Shard) holdFired(g *classic, key coord.TimerKey) {
 	if m := g.byID[key.Member]; m != nil && m.held != 0 {
-		s.answerHeld(g, m, kafka.None)
+		s.answerHeld(g, m, HeartbeatReply{Held: true, Bound: true})
 	}
 }

@@ -118,8 +118,8 @@ func (*HeartbeatRelease) EventName() string { return "HeartbeatRelease" }
 // HeartbeatReply answers a HeartbeatRequest.
 type HeartbeatReply struct {
 	Code kafka.ErrorCode
-	// Held says that the answer was kept back for its own sake.
-	Held bool
+	// Held says that the answer was kept back for its own sake; Bound, that it was for as long as it may.
+	Held, Bound bool
 }
 
 // LeaveRequest is a LeaveGroup. Before version 3 it has exactly one member.
