@@ -96,7 +96,7 @@ func (s *Shard) leave(r *LeaveRequest) {
 
 // leaveOne takes one member out. The trigger is nil when the group's members are what they were.
 func (s *Shard) leaveOne(g *classic, r *LeaveRequest, l Leaver) (*trigger, kafka.ErrorCode, string) {
-	if _, isPending := g.pending[l.Member]; isPending && l.Instance == "" {
+	if _, isPending := g.pending[l.Member]; isPending { // whatever instance it names
 		delete(g.pending, l.Member)
 		s.disarm(g.pendingTimer(l.Member))
 		return nil, kafka.None, ""

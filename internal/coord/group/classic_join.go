@@ -68,10 +68,14 @@ func (s *Shard) refuseJoin(r *JoinRequest, member string, code kafka.ErrorCode, 
 
 func (s *Shard) joinGroup(g *classic, r *JoinRequest) {
 	if !s.roomFor(g, r) {
+		// Nobody waits for who has just been turned away, be it a member or an id that was given and not used.
 		if m := g.byID[r.Member]; m != nil {
 			s.remove(g, m, removal{cause: coord.GroupFull})
-			s.maybeCompleteJoin(g)
+		} else if _, isPending := g.pending[r.Member]; isPending {
+			delete(g.pending, r.Member)
+			s.disarm(g.pendingTimer(r.Member))
 		}
+		s.maybeCompleteJoin(g)
 		s.refuseJoin(r, "", kafka.GroupMaxSizeReached, fmt.Sprintf("group.max.size is %d", s.cfg.SizeMax))
 		return
 	}
