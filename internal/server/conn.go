@@ -37,6 +37,10 @@ type conn struct {
 	client     activity.Client
 	introduced bool
 
+	// readBy is the deadline that awaitRequest has set, while readSet; writeBy the one of writes, whoever writes.
+	readBy, writeBy time.Time
+	readSet         bool
+
 	in  *bufio.Reader
 	out []byte // the reader goroutine's answer buffer
 	req Request
@@ -254,8 +258,13 @@ func (c *conn) handle(r *Request) (err error) {
 
 // awaitRequest waits for the next size prefix. A connection with nothing parked that stays silent too long is closed.
 func (c *conn) awaitRequest() (size int, err error) {
+	idle := deadlineIn(c.srv.cfg.IdleTimeout)
 	for {
-		c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.IdleTimeout))
+		// A deadline that comes sooner is left where it is: to move it for each request would cost as much as to answer a heartbeat.
+		if !c.readSet || idle.Before(c.readBy) {
+			c.readSet, c.readBy = true, idle
+			c.nc.SetReadDeadline(idle)
+		}
 		if c.srv.draining.Load() && c.srv.closing.Err() != nil {
 			return 0, errDraining
 		}
@@ -270,9 +279,12 @@ func (c *conn) awaitRequest() (size int, err error) {
 		if c.srv.closing.Err() != nil {
 			return 0, errDraining
 		}
-		if !c.busy() {
+		if c.busy() {
+			idle = deadlineIn(c.srv.cfg.IdleTimeout)
+		} else if !time.Now().Before(idle) {
 			return 0, err
 		}
+		c.readSet = false
 	}
 	c.arrived()
 	if c.in.Buffered() < 4 {
@@ -372,7 +384,7 @@ const writePiece = 64 << 10
 // write sends b. The deadline moves with every piece: a slow client is served, one that stands still is not.
 func (c *conn) write(b []byte) error {
 	for len(b) > 0 {
-		c.nc.SetWriteDeadline(deadlineIn(c.srv.cfg.WriteTimeout))
+		c.allowWrite()
 		n, err := c.nc.Write(b[:min(len(b), writePiece)])
 		c.srv.deps.Metrics.BytesOut(n)
 		if err != nil {
@@ -497,9 +509,23 @@ func (c *conn) cancel() { c.doneOnce.Do(func() { close(c.done) }) }
 
 // allowRead gives the client time for the rest of its request, unless the server closes: then nothing more is read.
 func (c *conn) allowRead() {
+	c.readSet = false
 	c.nc.SetReadDeadline(deadlineIn(c.srv.cfg.RequestReadTimeout))
 	if c.srv.closing.Err() != nil {
 		c.drain() // Close may have called it before the deadline was set anew
+	}
+}
+
+// allowWrite gives the client time to take the next piece of an answer.
+func (c *conn) allowWrite() {
+	d := c.srv.cfg.WriteTimeout
+	if d <= 0 {
+		return
+	}
+	// Up to an eighth more than that, so that it need not be moved for each answer.
+	if now := time.Now(); c.writeBy.Sub(now) < d {
+		c.writeBy = now.Add(d + d/8)
+		c.nc.SetWriteDeadline(c.writeBy)
 	}
 }
 

@@ -22,7 +22,7 @@ func (c *conn) sendFile(fd uintptr, pos int64, n int) error {
 	for left := n; left > 0 && err == nil; {
 		sent := 0
 		// The deadline moves with every piece that the socket takes: a slow client is served, one that stands still is not.
-		c.nc.SetWriteDeadline(deadlineIn(c.srv.cfg.WriteTimeout))
+		c.allowWrite()
 		var failed error
 		err = raw.Write(func(sock uintptr) bool {
 			for {
