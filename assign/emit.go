@@ -1,15 +1,10 @@
 package assign
 
-import "slices"
-
-// output writes plans as lists of E, which names a topic by its name or by its id. All lists of one kind share one array; their
-// capacities end where they do, so that appending to one never writes into the next.
+// output writes plans as lists of E. All lists of one kind share one array; their capacities end where they do, so that appending to one
+// never writes into the next.
 type output[E any] struct {
 	*problem
-	// fill makes entries: of topic[e], with the partitions in flat from where the entry before ends to end[e].
-	fill func(list []E, topic, end, flat []int32)
-	// set says what member m gets. It is called at most once for each member, and not for members who get nothing.
-	set func(m int32, list []E)
+	dialect dialect[E]
 }
 
 // share is where a member's part of the output starts, and then how far it is filled.
@@ -63,14 +58,17 @@ func (o *output[E]) write(plan []int32) {
 		}
 	}
 	list := make([]E, entries)
-	o.fill(list, topic, end, flat)
+	o.dialect.fill(list, topic, end, flat)
 	from := int32(0)
 	for m := range shares {
 		// Every member's stretch has been filled to its end.
-		if to := shares[m].entries; to > from {
-			o.set(int32(m), list[from:to:to])
-			from = to
+		to := shares[m].entries
+		if to == from {
+			o.dialect.set(int32(m), nil)
+			continue
 		}
+		o.dialect.set(int32(m), list[from:to:to])
+		from = to
 	}
 }
 
@@ -99,8 +97,8 @@ func (o *output[E]) deal(parts []component) {
 			if e == 0 {
 				break // nor does anybody after it
 			}
-			o.fill(list[:e], d.topic[:e], d.end[:e], flat)
-			o.set(m, list[:e:e])
+			o.dialect.fill(list[:e], d.topic[:e], d.end[:e], flat)
+			o.dialect.set(m, list[:e:e])
 			flat, list = flat[n:], list[e:]
 		}
 	}
@@ -154,131 +152,4 @@ func (d *dealing) member(i int32, flat []int32) (n, entries int) {
 		end[entries-1] = int32(j + 1)
 	}
 	return n, entries
-}
-
-// fresh says that deal knows the plan.
-func (pr *problem) fresh(parts []component) bool {
-	return pr.owned == 0 && !slices.ContainsFunc(parts, func(c component) bool { return !c.even })
-}
-
-// edit writes a plan as changes to what members said to hold. Who neither loses nor gets anything has its own list returned; of the others,
-// the entries that do not change are copied, and their partitions shared.
-//
-// old is a member's list, which is also its new one when keep is set; partitions are those of one entry.
-func (o *output[E]) edit(changes []change, cl *claims, old func(m int32, keep bool) []E, partitions func(*E) []int32) {
-	members := o.members()
-	ends := o.space.cut(members + 1) // where a member's edits end in edits, and before it is filled, where they begin
-	entries, gains := 0, 0
-	for _, c := range changes {
-		if c.from >= 0 {
-			ends[c.from+1]++
-		}
-		if c.to >= 0 {
-			ends[c.to+1]++
-			gains++
-		}
-	}
-	for m := range int32(members) {
-		if ends[m+1] > 0 {
-			entries += len(cl.listOf(m))
-		}
-		ends[m+1] += ends[m]
-	}
-	edits := make([]edit, ends[members])
-	for _, c := range changes {
-		if c.from >= 0 {
-			edits[ends[c.from]] = edit{c.p, false}
-			ends[c.from]++
-		}
-		if c.to >= 0 {
-			edits[ends[c.to]] = edit{c.p, true}
-			ends[c.to]++
-		}
-	}
-	list, flat := make([]E, 0, entries+gains), make([]int32, 0, gains)
-	topic, end := o.space.cut(1), o.space.cut(1)
-	first := int32(0)
-	for m := range int32(members) {
-		todo := edits[first:ends[m]]
-		first = ends[m]
-		had := old(m, len(todo) == 0)
-		if len(todo) == 0 {
-			continue
-		}
-		if !slices.IsSortedFunc(todo, byPartition) {
-			slices.SortFunc(todo, byPartition)
-		}
-		topics, from, t := cl.listOf(m), len(list), int32(0)
-		for len(todo) > 0 {
-			t = o.topicAt(todo[0].p, t)
-			n := 1
-			for n < len(todo) && todo[n].p < o.base[t+1] {
-				n++
-			}
-			same := 0
-			for same < len(topics) && topics[same] < t {
-				same++
-			}
-			list = append(list, had[:same]...)
-			had, topics = had[same:], topics[same:]
-			var now []int32
-			if len(topics) > 0 && topics[0] == t {
-				now = partitions(&had[0])
-				had, topics = had[1:], topics[1:]
-			}
-			if n == 1 && len(now) == 1 && !todo[0].gets {
-				todo = todo[1:] // all of the topic goes
-				continue
-			}
-			if now, flat = merge(flat, now, todo[:n], o.base[t]); len(now) > 0 {
-				topic[0], end[0] = t, int32(len(now))
-				list = list[:len(list)+1]
-				o.fill(list[len(list)-1:], topic, end, now)
-			}
-			todo = todo[n:]
-		}
-		list = append(list, had...)
-		if to := len(list); to > from {
-			o.set(m, list[from:to:to])
-		}
-	}
-}
-
-// edit is a partition that a member gets or loses.
-type edit struct {
-	p    int32
-	gets bool
-}
-
-func byPartition(a, b edit) int { return int(a.p - b.p) }
-
-// merge is what edits make of the partitions of one topic, which begins at base: a part of had where that will do, else a new list at the
-// end of flat.
-func merge(flat, had []int32, edits []edit, base int32) (now, grown []int32) {
-	if n := len(had) - 1; len(edits) == 1 && !edits[0].gets {
-		switch edits[0].p - base {
-		case had[n]:
-			return had[:n:n], flat
-		case had[0]:
-			return had[1:], flat
-		}
-	}
-	from := len(flat)
-	for _, e := range edits {
-		p := e.p - base
-		k := 0
-		for k < len(had) && had[k] < p {
-			k++
-		}
-		flat = append(flat, had[:k]...)
-		had = had[k:]
-		if e.gets {
-			flat = append(flat, p)
-		} else {
-			had = had[1:]
-		}
-	}
-	flat = append(flat, had...)
-	to := len(flat)
-	return flat[from:to:to], flat
 }

@@ -15,89 +15,31 @@ import "slices"
 //	keep      C1={0,1}    C2={3,4}  C3={}          2 is released: the highest partition first
 //	hand out  C1={0,1}    C2={3,4}  C3={2,5}
 //
-// It turns owners into the plan, in place, for the partitions of topics.
-func (s *solver) even(members, topics []int32) {
-	pr, plan, load := s.problem, s.plan, s.load
-	total, held := int32(0), int32(0)
-	for _, t := range topics {
-		total += pr.size(t)
+// It turns owners into the plan, in place.
+func (s *solver) even(part *component) {
+	d, release := s.dealer(part, s.load), int32(0)
+	for _, m := range part.members {
+		s.excess[m] = s.load[m] - d.keeps(m, s.load[m])
+		release += s.excess[m]
 	}
-	for _, i := range members {
-		held += load[i]
+	d.ready()
+	if release > 0 {
+		s.descending(part.topics, func(p int32) bool {
+			if i := s.plan[p]; i >= 0 && s.excess[i] > 0 {
+				s.excess[i]--
+				s.plan[p] = none
+				release--
+			}
+			return release > 0
+		})
 	}
-	m := int32(len(members))
-	q, r := total/m, total%m
-	d := dealer{load: load, q: q, more: r, short: pr.space.cut(int(m))[:0], exact: pr.space.cut(int(m))[:0]}
-	release := int32(0)
-	for _, i := range members {
-		keep := load[i]
-		switch {
-		case keep < q:
-			d.short = append(d.short, i)
-		case keep > q && d.more > 0:
-			keep = q + 1
-			d.more--
-		default:
-			keep = q
-			d.exact = append(d.exact, i)
-		}
-		if load[i] > keep {
-			s.excess[i] = load[i] - keep
-			release += s.excess[i]
-		}
-	}
-	if d.more == 0 {
-		d.exact = d.exact[:0]
-	}
-	free := total - held + release
-	if free == 0 {
-		return
-	}
-	if s.record != nothing {
-		s.changes = slices.Grow(s.changes, int(free))
-	}
-	if free > release {
-		if release > 0 {
-			s.release(topics, release, nil)
-		}
-		for _, t := range topics {
-			for p := pr.base[t]; p < pr.base[t+1]; p++ {
-				if plan[p] < 0 {
-					s.give(p, d.next())
-				}
+	for _, t := range part.topics {
+		for p := s.base[t]; p < s.base[t+1]; p++ {
+			if s.plan[p] < 0 {
+				s.plan[p] = d.next()
 			}
 		}
-		return
 	}
-	// Nothing but what is released has to be handed out.
-	list := s.release(topics, release, make([]int32, 0, release))
-	if s.record == losses {
-		for _, p := range list {
-			s.give(p, none)
-		}
-		return
-	}
-	slices.Sort(list)
-	for _, p := range list {
-		s.give(p, d.next())
-	}
-}
-
-// release takes from members what they have in excess, count partitions in all, and adds them to list where there is one.
-func (s *solver) release(topics []int32, count int32, list []int32) []int32 {
-	s.descending(topics, func(p int32) bool {
-		if i := s.plan[p]; i >= 0 && s.excess[i] > 0 {
-			s.excess[i]--
-			s.load[i]--
-			s.plan[p] = released(i)
-			if list != nil {
-				list = append(list, p)
-			}
-			count--
-		}
-		return count > 0
-	})
-	return list
 }
 
 // dealer says who gets the next partition: members below q in turn, then those at q, each of whom may get one more.
@@ -110,6 +52,35 @@ type dealer struct {
 	turn  int // who is next in short
 	stay  int // short[:stay] are still short in the next round
 	taken int // who is next in exact
+}
+
+// dealer knows nobody yet: every member is introduced by keeps, in ascending order, and then it is ready.
+func (pr *problem) dealer(part *component, load []int32) dealer {
+	total, m := int32(0), len(part.members)
+	for _, t := range part.topics {
+		total += pr.size(t)
+	}
+	return dealer{load: load, q: total / int32(m), more: total % int32(m), short: pr.space.cut(m)[:0], exact: pr.space.cut(m)[:0]}
+}
+
+// keeps is how many of its partitions a member keeps.
+func (d *dealer) keeps(m, load int32) int32 {
+	switch {
+	case load < d.q:
+		d.short = append(d.short, m)
+		return load
+	case load > d.q && d.more > 0:
+		d.more--
+		return d.q + 1
+	}
+	d.exact = append(d.exact, m)
+	return d.q
+}
+
+func (d *dealer) ready() {
+	if d.more == 0 {
+		d.exact = d.exact[:0]
+	}
 }
 
 func (d *dealer) next() int32 {

@@ -8,15 +8,16 @@ import "slices"
 // and claims are settled by the rule of this package, which never depends on that order.
 
 // javaSticky is the plan for claims that are settled.
-func (c *classic) javaSticky(cl *claims) []int32 {
+//
+// generation tells how old a member's claims are.
+func (c *classic) javaSticky(cl *claims, generation func(*Subscription) int32) []int32 {
 	if c.equalSubscriptions() {
 		if c.racks == nil {
-			plan, _ := c.solve(c.components(), nothing)
-			return plan
+			return c.solve(c.components())
 		}
 		return c.javaConstrained()
 	}
-	return c.javaGeneral(cl)
+	return c.javaGeneral(cl, generation)
 }
 
 // equalSubscriptions compares as Java does: topics that nobody knows count too.
@@ -202,12 +203,12 @@ type movement struct{ topic, from, to int32 }
 
 // javaGeneral is Java's assignment for unequal subscriptions: keep, give what is left to the least loaded, then move single partitions
 // from the loaded to the less loaded until no single move helps.
-func (c *classic) javaGeneral(cl *claims) []int32 {
+func (c *classic) javaGeneral(cl *claims, generation func(*Subscription) int32) []int32 {
 	g := &javaGroup{
 		classic: c, plan: filled(c.partitions(), none), load: make([]int32, len(c.members)), readers: c.problem.readers(),
 		reads: newTopicBits(&c.problem), before: filled(c.partitions(), none), pairs: make(map[movement][]int32), moved: make(map[int32][2]int32),
 	}
-	revoked := g.keep(cl)
+	revoked := g.keep(cl, generation)
 	fresh := !slices.ContainsFunc(g.load, func(n int32) bool { return n > 0 })
 
 	type sized struct {
@@ -258,7 +259,7 @@ func (c *classic) javaGeneral(cl *claims) []int32 {
 }
 
 // keep leaves owned partitions with their owners; true when something was taken from a member because of its subscription or rack.
-func (g *javaGroup) keep(cl *claims) (revoked bool) {
+func (g *javaGroup) keep(cl *claims, generation func(*Subscription) int32) (revoked bool) {
 	for p, o := range g.owner {
 		switch {
 		case o < 0:
@@ -273,7 +274,7 @@ func (g *javaGroup) keep(cl *claims) (revoked bool) {
 	newest := int32(NoGeneration)
 	gens := filled(len(g.members), NoGeneration)
 	for m, i := range g.members {
-		gens[m] = cl.generationOf(&g.input[i].Subscription)
+		gens[m] = generation(&g.input[i].Subscription)
 		newest = max(newest, gens[m])
 	}
 	latest := filled(g.partitions(), NoGeneration-1)

@@ -192,7 +192,11 @@ func (b *bench) row(r benchRow) {
 		}
 	}
 	b.unproven = append(b.unproven, proofs...)
-	times := measureInTurn(b.budget, fs...)
+	budget := b.budget
+	if r.partitions <= 10_000 {
+		budget *= 3 // short runs are the first to show what else the machine does
+	}
+	times := measureInTurn(budget, fs...)
 	least, times := times[0].fastest, times[1:]
 	shown := map[string]string{"uniform full": "-", "uniform join": "-"}
 	var allocated []string
@@ -212,7 +216,7 @@ func (b *bench) row(r benchRow) {
 		}
 		if c.run == "full" {
 			fresh[c.assignor] = times[i].fastest
-		} else if full := fresh[c.assignor]; c.run == "join" && times[i].fastest > full {
+		} else if full := fresh[c.assignor]; c.run == "join" && times[i].fastest > full+full/20 {
 			b.joins = append(b.joins, fmt.Sprintf("%s: %s ms against %s", where, millis(times[i].fastest), millis(full)))
 		}
 		if c.assignor == "uniform" {
@@ -476,7 +480,7 @@ func (b *bench) report() string {
 	fmt.Fprintf(&s, "What the run says, by the fastest of each cell's repetitions:\n\n")
 	fmt.Fprintf(&s, "- Equal subscriptions from nothing: at most %.1f times the floor. At most %d allocations in any run with equal subscriptions.\n", b.worst, b.allocations)
 	list("Runs with equal subscriptions beyond ten times the floor", "none", b.equal)
-	list("One join slower than an assignment from nothing", "nowhere", b.joins)
+	list("One join slower than an assignment from nothing, by more than a twentieth", "nowhere", b.joins)
 	list("Slower than Java's `uniform`", "nowhere", b.slower)
 	list("Plans not shown to be optimal", "none. Of each run, the smallest sum of squared loads is met and no more partitions move than must", b.unproven)
 	fmt.Fprintf(&s, "\nOurs, milliseconds: fastest / median / 99th percentile.\n\n")

@@ -24,6 +24,7 @@ func (n *network) prices(racksMatter bool) {
 	n.begin(nodes)
 	prices := make([]int64, 2*nodes)
 	n.potential, n.distance = prices[:nodes], prices[nodes:]
+	n.near, n.later = n.space.cut(int(nodes))[:0], make(heap, 0, nodes)
 	n.extra = make([]bool, n.nm)
 	n.crew = make([][]int32, groups)
 	sizes := n.space.cut(int(groups))

@@ -35,10 +35,10 @@ func (Range) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 		func(m int) string { return c.input[c.members[m]].Rack },
 		func(t int) [][]string { return c.known[c.topic[t]].Racks })
 	r.assign(&names)
-	out := make([]Assignment, len(members))
-	o := c.output(out)
+	c.out = make([]Assignment, len(members))
+	o := output[TopicPartitions]{&c.problem, &c}
 	o.write(r.plan)
-	return out, nil
+	return c.out, nil
 }
 
 type ranger struct {

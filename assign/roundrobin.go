@@ -25,11 +25,11 @@ func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error)
 	if err := c.number(members, topics, orderStatic, 0); err != nil {
 		return nil, err
 	}
-	out := make([]Assignment, len(members))
-	o := c.output(out)
+	c.out = make([]Assignment, len(members))
+	o := output[TopicPartitions]{&c.problem, &c}
 	if parts := c.components(); len(parts) == 1 && parts[0].even {
 		o.deal(parts)
-		return out, nil
+		return c.out, nil
 	}
 	plan := filled(c.partitions(), none)
 	readers := c.readers()
@@ -61,5 +61,5 @@ func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error)
 		}
 	}
 	o.write(plan)
-	return out, nil
+	return c.out, nil
 }

@@ -77,33 +77,13 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 	if err := c.number(members, topics, orderGroup, entries); err != nil {
 		return nil, err
 	}
-	cl := c.claimTargets(entries)
-	cl.settle()
 	c.readRacks(
 		func(m int) string { return members[c.members[m]].Rack },
 		func(t int) [][]string { return topics[c.topic[t]].Racks })
-	out := make([][]IDPartitions, len(members))
-	o := c.output(out)
-	parts := c.components()
-	switch {
-	case c.fresh(parts):
-		o.deal(parts)
-	case c.owned == 0 || !cl.tidy:
-		plan, _ := c.solve(parts, nothing)
-		o.write(plan)
-	default:
-		_, changes := c.solve(parts, all)
-		o.edit(changes, &cl,
-			func(m int32, keep bool) []IDPartitions {
-				i := c.members[m]
-				if keep && len(members[i].Target) > 0 {
-					out[i] = members[i].Target
-				}
-				return members[i].Target
-			},
-			func(e *IDPartitions) []int32 { return e.Partitions })
-	}
-	return out, nil
+	c.out = make([][]IDPartitions, len(members))
+	o := output[IDPartitions]{&c.problem, &c}
+	o.best(entries, false)
+	return c.out, nil
 }
 
 // ServerRange is the server-side assignor called "range": the arithmetic of Range, without racks and without a memory.
@@ -120,10 +100,10 @@ func (ServerRange) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPar
 	}
 	r := ranger{problem: &c.problem, plan: filled(c.partitions(), none)}
 	r.assign(nil)
-	out := make([][]IDPartitions, len(members))
-	o := c.output(out)
+	c.out = make([][]IDPartitions, len(members))
+	o := output[IDPartitions]{&c.problem, &c}
 	o.write(r.plan)
-	return out, nil
+	return c.out, nil
 }
 
 // identified is a problem with the way back to the coordinator's members and topic ids.
@@ -134,6 +114,7 @@ type identified struct {
 	members []int32 // member number -> index in input
 	topic   []int32 // topic number -> index in known
 	slots   []int32 // hash table: topic+1; 0 = free. Made when guessing fails for the first time
+	out     [][]IDPartitions
 }
 
 func orderGroup(order []int32, members []GroupMember) []int32 {
@@ -183,144 +164,13 @@ func (c *identified) number(members []GroupMember, topics []GroupTopic, order fu
 	return c.classify(c.space.cut(len(c.topic)))
 }
 
-// claimTargets takes old targets, which have so many entries in all, for claims of one generation.
-func (c *identified) claimTargets(entries int) claims {
-	cl := c.newClaims(entries)
-	if c.owner == nil {
-		return cl
-	}
-	cl.generation(0)
-	for m, i := range c.members {
-		m, from := int32(m), len(cl.held)
-		cl.start[m] = int32(from)
-		list := c.input[i].Target
-		if len(list) == 0 {
-			continue
-		}
-		var before []IDPartitions
-		twin, known, near := cl.twin(m)
-		if twin >= 0 {
-			before = c.input[c.members[twin]].Target
-		}
-		// This is where a rebalance spends its time. Therefore names and partitions are looked at in turn, each in a loop with little
-		// to keep in mind.
-		cl.held = cl.held[:from+len(list)]
-		held, n, read := cl.held[from:], 0, true
-		if known {
-			n = sameIDs(list, before)
-			copy(held, near[:n])
-		}
-		if n < len(list) {
-			read = c.nameTopics(&cl, m, list, before, held, near, n, known)
-		}
-		simple, taken := read && cl.best == nil, 0
-		if simple {
-			taken = c.singles(m, none, list, held)
-		}
-		if taken < len(list) {
-			c.claimRest(&cl, m, list, held, taken, simple)
-		}
-		if read {
-			cl.lastOf[c.class[m]] = m + 1
-		}
-	}
-	cl.start[len(c.members)] = int32(len(cl.held))
-	return cl
-}
-
-// nameTopics is classic.nameTopics for ids.
-func (c *identified) nameTopics(cl *claims, m int32, list, before []IDPartitions, held, near []int32, n int, known bool) (read bool) {
-	read = true
-	for j, k := n, n; j < len(list); {
-		// As long as both lists name the same topics, nothing has to be looked up.
-		if n := sameIDs(list[j:], before[k:]); n > 0 {
-			copy(held[j:], near[k:k+n])
-			read = read && (known || cl.reads(m, near[k:k+n]))
-			j, k = j+n, k+n
-		}
-		for ; j < len(list); j++ {
-			t := none
-			if j > 0 {
-				t = held[j-1]
-			}
-			t = c.guess(&list[j].Topic, t+1)
-			held[j] = t
-			read = read && t >= 0 && (cl.bits.all || cl.bits.has(c.class[m], t))
-			for k < len(near) && near[k] <= t {
-				k++
-			}
-			if k < len(near) {
-				j++
-				break
-			}
-		}
-	}
-	return read
-}
-
-// claimRest is classic.claimRest for ids.
-func (c *identified) claimRest(cl *claims, m int32, list []IDPartitions, held []int32, n int, simple bool) {
-	last := none
-	if n > 0 {
-		last = held[n-1]
-	}
-	for j := n; j < len(list); {
-		n := 0
-		if simple && len(list[j].Partitions) == 1 {
-			n = c.singles(m, last, list[j:], held[j:])
-		} else if simple && held[j] > last {
-			n = c.several(m, held[j], list[j].Partitions)
-		}
-		if n == 0 {
-			cl.untidy(m, held[j], list[j].Partitions, 0)
-			n = 1
-		}
-		j += n
-		last = held[j-1]
-	}
-}
-
-// sameIDs is sameTopics for ids.
-//
-//go:noinline
-func sameIDs(a, b []IDPartitions) int {
-	a = a[:min(len(a), len(b))]
-	b = b[:len(a)]
-	for n := range a {
-		if a[n].Topic != b[n].Topic {
-			return n
-		}
-	}
-	return len(a)
-}
-
-// singles is classic.singles for ids.
-func (c *identified) singles(m, before int32, list []IDPartitions, held []int32) int {
-	base, owner, n := c.base, c.owner, 0
-	for held = held[:len(list)]; n < len(list); n++ {
-		t, partitions := held[n], list[n].Partitions
-		if t <= before || len(partitions) != 1 {
-			break
-		}
-		from, p := base[t], partitions[0]
-		p += from
-		if p < from || p >= base[t+1] || owner[p] != none {
-			break
-		}
-		owner[p] = m
-		before = t
-	}
-	c.load[m] += int32(n)
-	return n
-}
-
 // Ids are made by brokers, at random: mixing the halves is enough.
 func hashID(id *TopicID) uint64 {
 	h := (binary.LittleEndian.Uint64(id[:8]) ^ binary.LittleEndian.Uint64(id[8:])*0x9E3779B97F4A7C15) * 0xFF51AFD7ED558CCD
 	return h ^ h>>32
 }
 
-// guess is find for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
+// guess is lookup for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
 func (c *identified) guess(id *TopicID, hint int32) int32 {
 	known, topic := c.known, c.topic
 	for h := max(hint, 0); h < hint+guesses && int(h) < len(topic); h++ {
@@ -328,11 +178,11 @@ func (c *identified) guess(id *TopicID, hint int32) int32 {
 			return h
 		}
 	}
-	return c.find(id)
+	return c.lookup(id)
 }
 
-// find is a topic's number, or none.
-func (c *identified) find(id *TopicID) int32 {
+// lookup is a topic's number, or none.
+func (c *identified) lookup(id *TopicID) int32 {
 	if c.slots == nil {
 		c.index()
 	}
@@ -399,19 +249,47 @@ func (c *identified) classify(first []int32) error {
 	return nil
 }
 
-// output writes plans into out, which has a place for every member of the input.
-func (c *identified) output(out [][]IDPartitions) output[IDPartitions] {
-	return output[IDPartitions]{
-		problem: &c.problem,
-		fill: func(list []IDPartitions, topic, end, flat []int32) {
-			known, index, from := c.known, c.topic, int32(0)
-			topic, end = topic[:len(list)], end[:len(list)]
-			for i := range list {
-				e, to := &list[i], end[i]
-				e.Topic, e.Partitions = known[index[topic[i]]].ID, flat[from:to:to]
-				from = to
-			}
-		},
-		set: func(m int32, list []IDPartitions) { out[c.members[m]] = list },
+func (c *identified) claimed(m int32) []IDPartitions { return c.input[c.members[m]].Target }
+
+func (c *identified) keep(m int32) []IDPartitions {
+	i := c.members[m]
+	list := c.input[i].Target
+	if len(list) > 0 {
+		c.out[i] = list
+	}
+	return list
+}
+
+// All targets are of one generation.
+func (c *identified) generation(int32) int32 { return 0 }
+
+func (c *identified) follow(list, before []IDPartitions, singles []int32) int {
+	n := min(len(list), len(before))
+	list, before, singles = list[:n], before[:n], singles[:n]
+	for i := range list {
+		e := &list[i]
+		if e.Topic != before[i].Topic {
+			return i
+		}
+		singles[i] = single(e.Partitions)
+	}
+	return n
+}
+
+func (c *identified) find(e *IDPartitions, hint int32) int32 { return c.guess(&e.Topic, hint) }
+
+func (c *identified) is(e *IDPartitions, t int32) bool { return e.Topic == c.known[c.topic[t]].ID }
+
+func (c *identified) indexes(e *IDPartitions) []int32 { return e.Partitions }
+
+func (c *identified) fill(list []IDPartitions, topic, end, flat []int32) {
+	known, index, from := c.known, c.topic, int32(0)
+	topic, end = topic[:len(list)], end[:len(list)]
+	for i := range list {
+		e, to := &list[i], end[i]
+		e.Topic, e.Partitions = known[index[topic[i]]].ID, flat[from:to:to]
+		from = to
 	}
 }
+
+func (c *identified) set(m int32, list []IDPartitions) { c.out[c.members[m]] = list }

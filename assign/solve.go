@@ -18,54 +18,21 @@ import (
 // At the end the flow, which counts partitions, is turned into partitions again.
 type solver struct {
 	*problem
-	plan    []int32 // partition -> member, or none, or what released says; it starts as the owners
-	load    []int32 // member -> partitions it holds, while its component is not solved
-	excess  []int32 // scratch of even, by member; all zero between calls
-	record  recording
-	changes []change
+	plan   []int32 // partition -> member, or none; it starts as the owners
+	load   []int32 // member -> partitions it holds, while its component is not solved
+	excess []int32 // scratch of even, by member; all zero between calls
 }
 
-// recording is what a solver tells of partitions that change hands.
-type recording int
-
-const (
-	nothing recording = iota
-	losses            // what a member loses goes to nobody, for now; what is nobody's is handed out
-	all               // whose it was, and whose it is
-)
-
-// change is a partition that goes from its owner to another member; either may be none.
-type change struct{ p, from, to int32 }
-
-// released marks in a plan what was member m's and is not handed out yet.
-func released(m int32) int32 { return -3 - m }
-
-// give ends what released began.
-func (s *solver) give(p, to int32) {
-	if s.record != nothing {
-		from := none
-		if was := s.plan[p]; was < none {
-			from = released(was)
-			if s.record == losses {
-				to = none
-			}
-		}
-		s.changes = append(s.changes, change{p, from, to})
-	}
-	s.plan[p] = to
-}
-
-// solve turns owners into the plan, in place: partition -> member, or none where nobody reads the topic. It also says what has changed, as
-// far as it is asked to, in no particular order.
-func (pr *problem) solve(parts []component, record recording) ([]int32, []change) {
+// solve turns owners into the plan, in place: partition -> member, or none where nobody reads the topic.
+func (pr *problem) solve(parts []component) []int32 {
 	if pr.owner == nil {
 		pr.owner, pr.load = filled(pr.partitions(), none), make([]int32, pr.members())
 	}
-	s := &solver{problem: pr, plan: pr.owner, load: pr.load, excess: pr.space.cut(pr.members()), record: record}
+	s := &solver{problem: pr, plan: pr.owner, load: pr.load, excess: pr.space.cut(pr.members())}
 	var f *flows
 	for i := range parts {
 		if parts[i].even {
-			s.even(parts[i].members, parts[i].topics)
+			s.even(&parts[i])
 			continue
 		}
 		if f == nil {
@@ -73,7 +40,7 @@ func (pr *problem) solve(parts []component, record recording) ([]int32, []change
 		}
 		f.solve(&parts[i])
 	}
-	return s.plan, s.changes
+	return s.plan
 }
 
 // component is a part of the group that shares no topic with the rest.
@@ -143,16 +110,17 @@ func (pr *problem) components() []component {
 	// Members and topics by component, each in one array.
 	number, size := space.cut(classes), space.cut(classes) // of a root: its place among the components, and its classes
 	members, topics := space.cut(classes), space.cut(classes)
-	var parts []component
+	count := int32(0)
 	for k := range parent {
 		root := find(int32(k))
 		parent[k] = root
 		size[root]++
 		if root == int32(k) && len(pr.classTopics[k]) > 0 {
-			number[root] = int32(len(parts))
-			parts = append(parts, component{})
+			number[root] = count
+			count++
 		}
 	}
+	parts := make([]component, count)
 	for _, k := range pr.class {
 		members[parent[k]]++
 	}
@@ -197,7 +165,7 @@ func newFlows(s *solver) *flows {
 		width += len(topics)
 	}
 	classes, members := len(s.classTopics), s.members()
-	space := make(ints, s.topics()+1+width+2*members+s.partitions())
+	space := make(ints, s.topics()+1+width+2*members+s.partitions()+classes)
 	f := &flows{solver: s, from: space.cut(s.topics() + 1), readers: space.cut(width), local: space.cut(members)}
 	crew := space.cut(members)
 	f.entryOf = space.cut(s.partitions())
@@ -221,7 +189,7 @@ func newFlows(s *solver) *flows {
 	copy(f.from[1:], f.from)
 	f.from[0] = 0
 	f.crew = make([][]int32, classes)
-	count := make([]int32, classes)
+	count := space.cut(classes)
 	for _, k := range s.class {
 		count[k]++
 	}
@@ -379,28 +347,21 @@ func (f *flows) network(ps *pools, members []int32) *network {
 // realize turns counts into partitions. A member gives up its highest partitions first, spread over its topics; what a pool has to give
 // goes round its takers in ascending order, so that each gets some of every topic.
 func (n *network) realize(f *flows, ps *pools, topics []int32) {
-	given := int32(0)
+	todo := int32(0)
 	for e := range n.entries {
-		given += n.entries[e].given
+		todo += n.entries[e].given
 	}
-	if todo := given; todo > 0 {
+	if todo > 0 {
 		f.descending(topics, func(p int32) bool {
 			if f.plan[p] >= 0 {
 				if e := &n.entries[f.entryOf[p]]; e.given > 0 {
 					e.given--
 					todo--
-					f.plan[p] = released(f.plan[p])
+					f.plan[p] = none
 				}
 			}
 			return todo > 0
 		})
-	}
-	if f.record != nothing {
-		free := given
-		for _, k := range n.supply {
-			free += k
-		}
-		f.changes = slices.Grow(f.changes, int(free))
 	}
 	type taker struct{ member, left int32 }
 	var takers []taker
@@ -422,7 +383,7 @@ func (n *network) realize(f *flows, ps *pools, topics []int32) {
 			}
 			t := takers[next]
 			next++
-			f.give(p, n.members[t.member])
+			f.plan[p] = n.members[t.member]
 			if t.left--; t.left > 0 {
 				takers[keep] = t
 				keep++

@@ -40,23 +40,25 @@ func (a Sticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	if err := c.number(members, topics, orderIDs, memories); err != nil {
 		return nil, err
 	}
-	cl := c.claimUserData(memories)
-	cl.settle()
 	c.racksOfAll()
-	out := make([]Assignment, len(members))
-	o := c.output(out)
+	c.out = make([]Assignment, len(members))
+	o := output[TopicPartitions]{&c.problem, &c}
+	cl := c.claimUserData(memories)
 	if a.JavaCompatible {
-		o.write(c.javaSticky(&cl))
-		return out, nil
+		o.write(c.javaSticky(&cl, stickyGeneration))
+		return c.out, nil
 	}
-	parts := c.components()
-	if c.fresh(parts) {
+	if parts := c.components(); c.owned == 0 && allEven(parts) {
 		o.deal(parts)
-		return out, nil
+	} else {
+		o.write(c.solve(parts))
 	}
-	plan, _ := c.solve(parts, nothing)
-	o.write(plan)
-	return out, nil
+	return c.out, nil
+}
+
+func stickyGeneration(s *Subscription) int32 {
+	_, gen := DecodeStickyUserData(s.UserData)
+	return gen
 }
 
 // CooperativeSticky is the assignor called "cooperative-sticky": the plans of Sticky, reached without anybody stopping. A partition
@@ -94,60 +96,19 @@ func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignmen
 	if err := c.number(members, topics, orderIDs, entries); err != nil {
 		return nil, err
 	}
-	cl := c.claimOwned(entries)
-	cl.settle()
 	c.racksOfAll()
-	out := make([]Assignment, len(members))
-	o := c.output(out)
-	if a.JavaCompatible || !cl.tidy {
-		owner := slices.Clone(c.owner)
-		var plan []int32
-		if a.JavaCompatible {
-			plan = c.javaSticky(&cl)
-		} else {
-			plan, _ = c.solve(c.components(), nothing)
-		}
-		cl.withhold(plan, owner)
-		o.write(plan)
-		return out, nil
+	c.out = make([]Assignment, len(members))
+	o := output[TopicPartitions]{&c.problem, &c}
+	if !a.JavaCompatible {
+		o.best(entries, true)
+		return c.out, nil
 	}
-	parts := c.components()
-	switch {
-	case c.fresh(parts):
-		o.deal(parts)
-	case c.owned == 0:
-		plan, _ := c.solve(parts, nothing)
-		o.write(plan)
-	default:
-		_, changes := c.solve(parts, losses)
-		o.edit(changes, &cl,
-			func(m int32, keep bool) []TopicPartitions {
-				i := c.members[m]
-				if keep && len(members[i].Owned) > 0 {
-					out[i].Partitions = members[i].Owned
-				}
-				return members[i].Owned
-			},
-			func(e *TopicPartitions) []int32 { return e.Partitions })
-	}
-	return out, nil
-}
-
-// output writes plans into out, which has a place for every member of the input.
-func (c *classic) output(out []Assignment) output[TopicPartitions] {
-	return output[TopicPartitions]{
-		problem: &c.problem,
-		fill: func(list []TopicPartitions, topic, end, flat []int32) {
-			known, index, from := c.known, c.topic, int32(0)
-			topic, end = topic[:len(list)], end[:len(list)]
-			for i := range list {
-				e, to := &list[i], end[i]
-				e.Topic, e.Partitions = known[index[topic[i]]].Name, flat[from:to:to]
-				from = to
-			}
-		},
-		set: func(m int32, list []TopicPartitions) { out[c.members[m]].Partitions = list },
-	}
+	cl, _ := claimLists[TopicPartitions](&c.problem, &c, entries)
+	owner := slices.Clone(c.owner)
+	plan := c.javaSticky(&cl, cooperativeGeneration)
+	cl.withhold(plan, owner)
+	o.write(plan)
+	return c.out, nil
 }
 
 // racksOfAll reads the racks of members and partitions.

@@ -1,0 +1,241 @@
+package assign
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// steady is how a group goes on in which everybody holds what an assignor gave him, nobody contradicts, and every component is even: the
+// usual case. The plan is that of even.go, but who owns a partition need not be kept: it is enough to know, of each partition, that somebody
+// does. What a member gives up depends on its own list only, which is cut short while it is being read, and who gives something up gets nothing.
+type steady[E any] struct {
+	lists[E]
+	hold    bool  // what a member loses is not given to another yet
+	taken   marks // partitions that somebody holds and keeps
+	gone    marks // with hold: partitions that were somebody's
+	load    []int32
+	entries int // of lists that are still to be read
+	cut     []E // lists that were cut short
+	gains   []change
+}
+
+// change is a partition that a member gets or loses.
+type change struct {
+	member, p int32
+	gets      bool
+}
+
+// newSteady takes its arrays from pr.space. entries is how many the lists have in all.
+func newSteady[E any](pr *problem, d dialect[E], entries int, hold bool) steady[E] {
+	s := steady[E]{lists: newLists(pr, d), hold: hold, entries: entries}
+	s.load, s.taken = pr.space.cut(pr.members()), marks(pr.space.cut(pr.partitions()/32+1))
+	if hold {
+		s.gone = marks(pr.space.cut(len(s.taken)))
+	}
+	return s
+}
+
+// plan sets the lists of those who keep or lose, and notes gains; false when this is another case.
+func (s *steady[E]) plan(parts []component) bool {
+	for i := range parts {
+		if !s.even(&parts[i]) {
+			return false
+		}
+	}
+	return s.entries == 0 // else somebody who reads nothing holds something
+}
+
+// even does for a component what solver.even does: the same loads, and the same partitions go to the same members.
+func (s *steady[E]) even(part *component) bool {
+	d, free := s.dealer(part, s.load), int32(0)
+	for _, t := range part.topics {
+		free += s.size(t)
+	}
+	released := int32(0)
+	k := s.problem.class[part.members[0]]
+	for _, m := range part.members {
+		list := s.dialect.keep(m)
+		if len(list) > 0 {
+			s.entries -= len(list)
+			topics, ok := s.read(k, list)
+			if !ok {
+				return false
+			}
+			if s.load[m], ok = s.take(list, topics); !ok {
+				return false
+			}
+		}
+		load := s.load[m]
+		keep := d.keeps(m, load)
+		free -= keep
+		if load > keep {
+			s.drop(m, list, load, load-keep)
+			released += load - keep
+		}
+	}
+	d.ready()
+	if free == 0 || s.hold && free == released {
+		return true
+	}
+	s.gains = slices.Grow(s.gains, int(free))
+	for _, t := range part.topics {
+		end := s.base[t+1]
+		for p := s.taken.nextFree(s.base[t], end); p < end; p = s.taken.nextFree(p+1, end) {
+			if m := d.next(); !s.hold || !s.gone.has(p) {
+				s.gains = append(s.gains, change{m, p, true})
+			}
+		}
+	}
+	return true
+}
+
+// take marks the partitions of the list that was just read. It is a loop with little to keep in mind, since it is where a rebalance spends
+// its time.
+func (s *steady[E]) take(list []E, topics []int32) (load int32, ok bool) {
+	base, taken, singles := s.base, s.taken, s.singles[:len(topics)]
+	load = int32(len(topics))
+	for i, t := range topics {
+		p, from := singles[i], base[t]
+		if p < 0 {
+			partitions := s.dialect.indexes(&list[i])
+			if !taken.addAll(from, base[t+1], partitions) {
+				return 0, false
+			}
+			load += int32(len(partitions)) - 1
+			continue
+		}
+		p += from
+		if p < from || p >= base[t+1] {
+			return 0, false
+		}
+		w, bit := p>>5, int32(1)<<(p&31)
+		if taken[w]&bit != 0 {
+			return 0, false
+		}
+		taken[w] |= bit
+	}
+	return load, true
+}
+
+// drop lets member m, whose list was read last, give up count of its partitions: those with the highest index, and of one index, those of the
+// last topics.
+func (s *steady[E]) drop(m int32, list []E, load, count int32) {
+	low, stay := s.cutAt(list, load, count)
+	if len(list) > cap(s.cut)-len(s.cut) {
+		s.cut = make([]E, 0, min(len(list)+s.entries, max(len(list), 128, 4*cap(s.cut))))
+	}
+	first, from := len(s.cut), 0
+	topics, end := s.held[:len(list)], s.scratch[:1]
+	for i, p := range s.singles[:len(list)] {
+		if last(p) < low {
+			continue
+		}
+		partitions, at := s.dialect.indexes(&list[i]), 0
+		if p < 0 {
+			at, _ = slices.BinarySearch(partitions, low)
+		}
+		if stay > 0 && partitions[at] == low {
+			stay--
+			if at++; at == len(partitions) {
+				continue
+			}
+		}
+		s.cut = append(s.cut, list[from:i]...)
+		from = i + 1
+		if at > 0 {
+			s.cut = s.cut[:len(s.cut)+1]
+			end[0] = int32(at)
+			s.dialect.fill(s.cut[len(s.cut)-1:], topics[i:], end, partitions)
+		}
+		for _, p := range partitions[at:] {
+			s.lose(s.base[topics[i]] + p)
+		}
+	}
+	s.cut = append(s.cut, list[from:]...)
+	s.dialect.set(m, s.cut[first:len(s.cut):len(s.cut)])
+}
+
+// cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but
+// the first few, which stay.
+func (s *steady[E]) cutAt(list []E, load, count int32) (low, stay int32) {
+	high, with := int32(0), int32(0) // the highest index, and how many have it
+	for _, p := range s.singles[:len(list)] {
+		switch p = last(p); {
+		case p > high:
+			high, with = p, 1
+		case p == high:
+			with++
+		}
+	}
+	low = high
+	if with < count {
+		low, with = 0, load
+		for high-low > 1 {
+			mid := low + (high-low)/2
+			if n := s.from(list, mid); n >= count {
+				low, with = mid, n
+			} else {
+				high = mid
+			}
+		}
+	}
+	return low, with - count
+}
+
+// from is how many partitions of a list that was just read have index h and more.
+func (s *steady[E]) from(list []E, h int32) (n int32) {
+	for i, p := range s.singles[:len(list)] {
+		switch {
+		case last(p) < h:
+		case p >= 0:
+			n++
+		default:
+			partitions := s.dialect.indexes(&list[i])
+			at, _ := slices.BinarySearch(partitions, h)
+			n += int32(len(partitions) - at)
+		}
+	}
+	return n
+}
+
+func (s *steady[E]) lose(p int32) {
+	s.taken[p>>5] &^= 1 << (p & 31)
+	if s.hold {
+		s.gone[p>>5] |= 1 << (p & 31)
+	}
+}
+
+// marks is a bit for each partition.
+type marks []int32
+
+func (k marks) has(p int32) bool { return k[p>>5]&(1<<(p&31)) != 0 }
+
+// addAll marks the partitions of a topic that lies from base to end; false when there are none, they do not ascend, do not exist, or one is
+// marked.
+func (k marks) addAll(base, end int32, partitions []int32) bool {
+	last := none
+	for _, p := range partitions {
+		if p <= last || p >= end-base {
+			return false
+		}
+		last = p
+		p += base
+		w, bit := p>>5, int32(1)<<(p&31)
+		if k[w]&bit != 0 {
+			return false
+		}
+		k[w] |= bit
+	}
+	return len(partitions) > 0
+}
+
+// nextFree is the first partition from p on that is not marked, or end.
+func (k marks) nextFree(p, end int32) int32 {
+	for p < end {
+		if free := ^uint32(k[p>>5]) >> (p & 31); free != 0 {
+			return min(p+int32(bits.TrailingZeros32(free)), end)
+		}
+		p = (p | 31) + 1
+	}
+	return end
+}

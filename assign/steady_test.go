@@ -1,0 +1,89 @@
+package assign
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestSteadyGroupsGetThePlanOfAnyGroup: steady.go takes a short way. One claim to a topic that does not exist sends the same group the long
+// way, over owners and weighed claims, and both must end at the same plan, partition by partition.
+func TestSteadyGroupsGetThePlanOfAnyGroup(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		shape := rapid.SampledFrom([]string{"equal", "buckets"}).Draw(t, "shape")
+		n := rapid.IntRange(2, 14).Draw(t, "members")
+		topics := rapid.IntRange(1, 8).Draw(t, "topics")
+		members, known := drawGroup(n, topics, topics, shape)
+		for i := range known {
+			known[i].Partitions = rapid.Int32Range(0, 70).Draw(t, "partitions")
+		}
+		// The past is balanced or not, and of fewer members, or of more.
+		past := rapid.SampledFrom(Assignors()).Draw(t, "past")
+		stay := rapid.IntRange(1, n).Draw(t, "of the past")
+		plan, err := past.Assign(members[:stay], known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range plan {
+			members[i].Owned = plan[i].Partitions
+		}
+		members = members[rapid.IntRange(0, stay-1).Draw(t, "gone"):]
+		for i := range known {
+			known[i].Partitions += rapid.Int32Range(0, 9).Draw(t, "new")
+		}
+		entries := 0
+		for i := range members {
+			entries += len(members[i].Owned)
+		}
+		var c classic
+		if err := c.number(members, known, orderIDs, entries); err != nil {
+			t.Fatal(err)
+		}
+		c.out = make([]Assignment, len(members))
+		parts := c.components()
+		s := newSteady[TopicPartitions](&c.problem, &c, entries, true)
+		if !allEven(parts) || !s.plan(parts) {
+			t.Fatalf("not taken for steady: %v of %v", instance{members, known}, known)
+		}
+		for _, a := range []func(string, []Member) string{cooperativePlan(t, known), uniformPlan(t, known)} {
+			short := a("", members)
+			long := a("no such topic", members)
+			if short != long {
+				t.Fatalf("%v\n the short way %v\n  the long way %v", instance{members, known}, short, long)
+			}
+		}
+	})
+}
+
+// cooperativePlan is the plan of CooperativeSticky for members one of whom also claims a topic.
+func cooperativePlan(t *rapid.T, topics []Topic) func(string, []Member) string {
+	return func(claim string, members []Member) string {
+		if claim != "" {
+			members = append([]Member(nil), members...)
+			m := &members[len(members)-1]
+			m.Owned = append(append([]TopicPartitions(nil), m.Owned...), TopicPartitions{claim, []int32{0}})
+		}
+		plan, err := CooperativeSticky{}.Assign(members, topics)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(plan)
+	}
+}
+
+// uniformPlan is the same by Uniform.
+func uniformPlan(t *rapid.T, topics []Topic) func(string, []Member) string {
+	return func(claim string, members []Member) string {
+		group, known := byID(members, topics)
+		if claim != "" {
+			m := &group[len(group)-1]
+			m.Target = append(append([]IDPartitions(nil), m.Target...), IDPartitions{TopicID{0xFF}, []int32{0}})
+		}
+		plan, err := Uniform{}.Assign(group, known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(plan)
+	}
+}
