@@ -114,31 +114,27 @@ func Advise(inc *Incident) {
 	}
 }
 
-// PollAdvice is what to do about batches that outlast max.poll.interval.ms. limit is that setting, records is max.poll.records, per the time per
-// record; what is 0 is not known, and is asked for.
+// PollAdvice is what to do about batches that outlast max.poll.interval.ms: how many records to take comes first. limit is that setting, records is
+// max.poll.records, per the time per record; what is 0 is not known, and is asked for.
 func PollAdvice(limit time.Duration, records int, per time.Duration) []Advice {
-	var out []Advice
 	a := Advice{Text: "Take fewer records per poll, so that a batch is done in half the poll interval.", Setting: "max.poll.records"}
-	if limit > 0 && per > 0 {
-		hard := int64(limit / per)
-		half := int64(math.Floor(Usable * float64(limit) / float64(per)))
-		a.Arithmetic = fmt.Sprintf("%s ms / %s ms = %s at the very most; x %s = %s", thousands(limit.Milliseconds()), thousands(per.Milliseconds()), thousands(hard), share(Usable), thousands(half))
-		if records > 0 {
-			batch := time.Duration(records) * per
-			sign := "<="
-			if batch > limit {
-				sign = ">"
-			}
-			a.Arithmetic = fmt.Sprintf("%d x %s = %s %s %s; ", records, Span(per), seconds(batch), sign, seconds(limit)) + a.Arithmetic
+	hard, roomy := PollRecords(limit, per)
+	sum := PollSum(limit, records, per)
+	switch {
+	case sum != "" && int64(records) <= roomy:
+		a = Advice{Text: "At that time per record a full batch is done in half the poll interval: look for the slow record or the slow call, the mean is not it.",
+			Arithmetic: sum, Needs: []string{"the longest time per record, not the mean"}}
+	case limit > 0 && per > 0 && roomy < 1:
+		a.Text = "Even one record takes more than half the poll interval: only a longer interval helps, or work that does not block the poll."
+		a.Setting, a.Value = "max.poll.interval.ms", strconv.FormatInt(roundUp(time.Duration(float64(per)/Usable), time.Second).Milliseconds(), 10)
+		a.Arithmetic = fmt.Sprintf("%s / %s", Span(per), share(Usable))
+	case limit > 0 && per > 0:
+		a.Value = strconv.FormatInt(roomy, 10)
+		a.Arithmetic = fmt.Sprintf("%s ms / %s ms = %s at the very most; x %s = %s", thousands(limit.Milliseconds()), inMillis(per), thousands(hard), share(Usable), thousands(roomy))
+		if sum != "" {
+			a.Arithmetic = sum + "; " + a.Arithmetic
 		}
-		if half >= 1 {
-			a.Value = strconv.FormatInt(half, 10)
-		} else {
-			a.Text = "Even one record takes more than half the poll interval: only a longer interval helps, or work that does not block the poll."
-			a.Setting, a.Value = "max.poll.interval.ms", strconv.FormatInt(roundUp(time.Duration(float64(per)/Usable), time.Second).Milliseconds(), 10)
-			a.Arithmetic = fmt.Sprintf("%s / %s", Span(per), share(Usable))
-		}
-	} else {
+	default:
 		if per <= 0 {
 			a.Needs = append(a.Needs, "time per record")
 		}
@@ -150,8 +146,30 @@ func PollAdvice(limit time.Duration, records int, per time.Duration) []Advice {
 		}
 		a.Arithmetic = "max.poll.records <= " + share(Usable) + " x max.poll.interval.ms / time per record"
 	}
-	out = append(out, a, Advice{Text: "Leave session.timeout.ms alone: heartbeats have a thread of their own and were in time."})
-	return out
+	return []Advice{a, {Text: "Leave session.timeout.ms alone: heartbeats have a thread of their own and were in time."}}
+}
+
+// PollRecords is how many records fit into a poll interval: at the very most, and with room. 0 where a number is missing, or not even one fits.
+func PollRecords(limit, per time.Duration) (hard, roomy int64) {
+	if limit <= 0 || per <= 0 {
+		return 0, 0
+	}
+	return int64(limit / per), int64(math.Floor(Usable * float64(limit) / float64(per)))
+}
+
+// PollSum holds a full batch against the poll interval: "500 x 1.5s = 750 s > 300 s". "" where a number is missing.
+func PollSum(limit time.Duration, records int, per time.Duration) string {
+	if limit <= 0 || records <= 0 || per <= 0 {
+		return ""
+	}
+	batch, sign := time.Duration(math.MaxInt64), "<="
+	if per <= batch/time.Duration(records) {
+		batch = per * time.Duration(records)
+	}
+	if batch > limit {
+		sign = ">"
+	}
+	return fmt.Sprintf("%s x %s = %s %s %s", thousands(int64(records)), seconds(per), seconds(batch), sign, seconds(limit))
 }
 
 func (inc *Incident) sessionAdvice(id string, add func(Advice)) {
@@ -262,7 +280,16 @@ func roundUp(d, unit time.Duration) time.Duration {
 func share(f float64) string { return strconv.FormatFloat(f, 'g', 3, 64) }
 
 func seconds(d time.Duration) string {
-	return thousands(int64(d/time.Second)) + strings.TrimPrefix(strconv.FormatFloat(math.Mod(d.Seconds(), 1), 'f', -1, 64), "0") + " s"
+	d = d.Round(time.Microsecond)
+	return thousands(int64(d/time.Second)) + strings.TrimPrefix(strconv.FormatFloat(float64(d%time.Second)/float64(time.Second), 'f', -1, 64), "0") + " s"
+}
+
+// inMillis is a length in milliseconds, to the microsecond.
+func inMillis(d time.Duration) string {
+	if d%time.Millisecond == 0 {
+		return thousands(d.Milliseconds())
+	}
+	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', -1, 64)
 }
 
 // thousands writes a number with commas.

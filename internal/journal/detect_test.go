@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +185,7 @@ func TestDetectorsByTheNumbers(t *testing.T) {
 func TestPollAdviceComputes(t *testing.T) {
 	a := PollAdvice(300*time.Second, 500, 1500*time.Millisecond)[0]
 	want := Advice{Text: "Take fewer records per poll, so that a batch is done in half the poll interval.", Setting: "max.poll.records", Value: "100",
-		Arithmetic: "500 x 1.5s = 750 s > 300 s; 300,000 ms / 1,500 ms = 200 at the very most; x 0.5 = 100"}
+		Arithmetic: "500 x 1.5 s = 750 s > 300 s; 300,000 ms / 1,500 ms = 200 at the very most; x 0.5 = 100"}
 	if d := cmp.Diff(want, a); d != "" {
 		t.Fatal(d)
 	}
@@ -201,6 +202,16 @@ func TestPollAdviceComputes(t *testing.T) {
 		if d := cmp.Diff(c.needs, a.Needs); d != "" {
 			t.Error(d)
 		}
+	}
+	// What fits already is no advice; and no product is too large to be told.
+	if a := PollAdvice(300*time.Second, 100, 1500*time.Millisecond)[0]; a.Value != "" || a.Setting != "" || a.Arithmetic != "100 x 1.5 s = 150 s <= 300 s" || len(a.Needs) != 1 {
+		t.Errorf("a batch with room: %+v", a)
+	}
+	if a := PollAdvice(300*time.Second, 101, 1500*time.Millisecond)[0]; a.Value != "100" {
+		t.Errorf("one record too many: %+v", a)
+	}
+	if sum := PollSum(time.Second, math.MaxInt, time.Hour); !strings.Contains(sum, " > 1 s") {
+		t.Errorf("%q", sum)
 	}
 	if a := PollAdvice(10*time.Second, 1, 20*time.Second)[0]; a.Setting != "max.poll.interval.ms" || a.Value != "40000" {
 		t.Errorf("one record that is longer than the interval: %+v", a)

@@ -11,9 +11,6 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/journal"
 )
 
-// useOf is the share of max.poll.interval.ms that a batch may take by our advice: the rest is for the slow day.
-const useOf = 0.5
-
 // javaDefaults are the Java client's, for settings that a given configuration leaves out.
 var javaDefaults = map[string]int64{"max.poll.interval.ms": 300_000, "max.poll.records": 500, "heartbeat.interval.ms": 3000}
 
@@ -78,7 +75,7 @@ func (t *teller) advise(ep *episode, v verdict, r *Rebalance) {
 	}
 }
 
-// adviseSlowBatch is the arithmetic of a batch against max.poll.interval.ms.
+// adviseSlowBatch finds the numbers of a batch and of max.poll.interval.ms; the arithmetic is the journal's.
 func (t *teller) adviseSlowBatch(ep *episode, v verdict, r *Rebalance) {
 	m := v.by
 	records, recordsFrom, haveRecords := t.number(m, "max.poll.records")
@@ -114,64 +111,31 @@ func (t *teller) adviseSlowBatch(ep *episode, v verdict, r *Rebalance) {
 	if per > 0 {
 		r.Numbers = append(r.Numbers, Number{"time per record", float64(per.Microseconds()) / 1000, "ms", perFrom})
 	}
-	switch {
-	case haveRecords && haveInterval && per > 0:
-		batch := time.Duration(records) * per
-		fits := batch <= time.Duration(interval)*time.Millisecond
-		sum := fmt.Sprintf("%s x %s = %s", grouped(records), secondsText(per), secondsText(batch))
-		limit := secondsText(time.Duration(interval) * time.Millisecond)
-		hard := time.Duration(interval) * time.Millisecond / per
-		advised := int64(math.Floor(useOf * float64(interval) / (float64(per) / float64(time.Millisecond))))
-		a := journal.Advice{Setting: "max.poll.records"}
-		switch {
-		case fits && batch <= time.Duration(float64(interval)*useOf)*time.Millisecond:
-			a = journal.Advice{Text: "a full batch fits into max.poll.interval.ms at that time per record: look for the slow record or the slow call, the average is not it",
-				Arithmetic: sum + " <= " + limit, Needs: []string{"the longest time per record, not the mean"}}
-			r.Evidence = append(r.Evidence, fact(journal.FactBatch, journal.Inferred, "a full batch takes "+sum+", within the "+limit+" of max.poll.interval.ms"))
-			if v.confidence == journal.ConsistentWith {
+	if !isJava {
+		r.Advice = append(r.Advice, journal.Advice{Text: "the application spent longer with one message, or one batch of its own making, than max.poll.interval.ms allows: poll again sooner, pause the partitions while it works, or raise the limit above the longest work",
+			Setting: "max.poll.interval.ms", Needs: []string{"the longest time between two polls"}})
+		t.cautionSlowBatch(ep, v, r)
+		return
+	}
+	limit := time.Duration(interval) * time.Millisecond
+	r.Advice = append(r.Advice, journal.PollAdvice(limit, int(records), per)[0]) // the other is a caution here
+	if sum := journal.PollSum(limit, int(records), per); sum != "" {
+		r.Evidence = append(r.Evidence, fact(journal.FactBatch, journal.Inferred, "a full batch takes "+sum+" (max.poll.interval.ms)"))
+	}
+	if _, roomy := journal.PollRecords(limit, per); haveRecords && roomy >= 1 {
+		if records <= roomy {
+			if v.confidence == journal.ConsistentWith { // then it need not have been the batch
 				r.Or, r.Confidence = journal.PollInterval, journal.ConsistentWith
 				r.Cause, r.Title = journal.SessionTimeout, journal.SessionTimeout.Title()
 			}
-		default:
-			sign := ">"
-			if fits {
-				sign = "<="
-			}
-			r.Evidence = append(r.Evidence, fact(journal.FactBatch, journal.Inferred, "a full batch takes "+sum+" "+sign+" "+limit+" (max.poll.interval.ms)"))
-			if advised >= 1 {
-				a.Value = strconv.FormatInt(advised, 10)
-				a.Text = fmt.Sprintf("set max.poll.records to %s (%s is the hard bound)", grouped(advised), grouped(int64(hard)))
-				a.Arithmetic = fmt.Sprintf("%s ms / %s = %s at the utmost; half of it leaves room", grouped(interval), millisText(per), grouped(int64(hard)))
-			} else {
-				a.Setting = "max.poll.interval.ms"
-				a.Text = "one record alone takes too much of max.poll.interval.ms: raise it, or hand records to workers and pause the partitions meanwhile"
-				a.Arithmetic = fmt.Sprintf("one record %s, max.poll.interval.ms %s", secondsText(per), limit)
-			}
+		} else if roomy > 10 {
+			r.Advice = append(r.Advice, journal.Advice{Text: fmt.Sprintf("Smaller still for quick hand-overs: a rebalance that somebody else sets off waits for the batch, up to %s with %s records, %s with 10.",
+				secondsText(time.Duration(roomy)*per), grouped(roomy), secondsText(10*per)), Setting: "max.poll.records"})
 		}
-		r.Advice = append(r.Advice, a)
-		if advised > 10 && a.Setting == "max.poll.records" {
-			r.Advice = append(r.Advice, journal.Advice{Text: fmt.Sprintf("smaller still for quick hand-overs: a rebalance that somebody else sets off waits for the batch, up to %s with %s records, %s with 10",
-				secondsText(time.Duration(advised)*per), grouped(advised), secondsText(10*per)), Setting: "max.poll.records"})
-		}
-		r.Advice = append(r.Advice, journal.Advice{Text: fmt.Sprintf("batches do not change the pace, which is %s records per second for each thread: if more come in, process keys in parallel and commit in order",
+	}
+	if haveRecords && haveInterval && per > 0 {
+		r.Advice = append(r.Advice, journal.Advice{Text: fmt.Sprintf("Batches do not change the pace, which is %s records per second for each thread: if more come in, process keys in parallel and commit in order.",
 			strconv.FormatFloat(math.Round(100*float64(time.Second)/float64(per))/100, 'f', -1, 64)), Arithmetic: "1,000 / " + millisText(per)})
-	default:
-		var needs []string
-		if isJava && !haveRecords {
-			needs = append(needs, "max.poll.records")
-		}
-		if !haveInterval {
-			needs = append(needs, "max.poll.interval.ms")
-		}
-		if per == 0 {
-			needs = append(needs, "time per record")
-		}
-		if !isJava {
-			r.Advice = append(r.Advice, journal.Advice{Text: "the application spent longer with one message, or one batch of its own making, than max.poll.interval.ms allows: poll again sooner, pause the partitions while it works, or raise the limit above the longest work",
-				Setting: "max.poll.interval.ms", Needs: []string{"the longest time between two polls"}})
-			break
-		}
-		r.Advice = append(r.Advice, journal.Advice{Text: "make a batch fit: max.poll.records x time per record below half of max.poll.interval.ms", Setting: "max.poll.records", Needs: needs})
 	}
 	t.cautionSlowBatch(ep, v, r)
 }

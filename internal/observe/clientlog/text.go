@@ -112,6 +112,9 @@ func (r *Report) Lines(i int) []string {
 	lines = nil
 	for _, a := range s.Advice {
 		lines = append(lines, "- "+a.Text)
+		if a.Setting != "" && a.Value != "" {
+			lines = append(lines, "    "+a.Setting+" = "+a.Value)
+		}
 		if a.Arithmetic != "" {
 			lines = append(lines, "    "+a.Arithmetic)
 		}
