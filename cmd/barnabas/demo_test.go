@@ -29,7 +29,7 @@ func TestDemoSlowConsumer(t *testing.T) {
 		}
 		text := out.String()
 		for _, want := range []string{"its commit is refused: UNKNOWN_MEMBER_ID", "for slow at 127.0.0.1, which did not rejoin in time",
-			"C08, a member did not rejoin in time (measured)", "10 x 150ms = 1.5 s > 0.5 s"} {
+			"C08, a member did not rejoin in time (measured)", "10 x 0.15 s = 1.5 s > 0.5 s"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the demo does not say %q:\n%s", want, text)
 			}
