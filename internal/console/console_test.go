@@ -73,7 +73,7 @@ func TestPages(t *testing.T) {
 			"payments-c at 10.0.0.13", "apache-kafka-java 4.3.1"}},
 		{"an empty group", "/console/group?name=nobody-here", 200, []string{"The group has no members now.", "No rebalance of this group is recorded.", "48,21"}},
 		{"a group that is not there", "/console/group?name=x", 404, []string{"There is no group of this name here"}},
-		{"an incident", "/console/incident?group=payments&id=20260115T113800.000-g5", 200, []string{"consumer poll timeout has expired.", "0.5 × 300,000 ms", "last heartbeat 1.2s ago", "cooperative-sticky"}},
+		{"an incident", "/console/incident?group=payments&id=20260115T113800.000-g5", 200, []string{"consumer poll timeout has expired.", "300,000 ms / 1,500 ms = 200", "last heard of 1.2s before", "cooperative-sticky"}},
 		{"an incident that is not there", "/console/incident?group=payments&id=x", 404, []string{"There is no such incident"}},
 		{"topics", "/console/topics", 200, []string{"payments", "1,204,881", "1.33 GiB", "512/s", "597 KiB/s"}},
 		{"internal topics when asked for", "/console/topics?internal=1", 200, []string{"__consumer_offsets"}},

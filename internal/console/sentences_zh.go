@@ -14,7 +14,7 @@ var chineseDetectors = map[journal.Detector]string{
 // chineseSentences has the forms of the journal's sentences. A test finds those that the journal uses and that are missing here.
 var chineseSentences = map[string]string{
 	// phrases that stand within others
-	"%s member": "$1 个成员", "%s members": "$1 个成员", "%s partition": "$1 个分区", "%s partitions": "$1 个分区", "%s time": "$1 次", "%s times": "$1 次",
+	"just before": "就在此前", "%s before": "$1 前", "%s member": "$1 个成员", "%s members": "$1 个成员", "%s partition": "$1 个分区", "%s partitions": "$1 个分区", "%s time": "$1 次", "%s times": "$1 次",
 	"%s rebalance": "$1 次再均衡", "%s rebalances": "$1 次再均衡", "%s generation": "$1 个世代", "%s generations": "$1 个世代", "%s group": "$1 个消费组", "%s groups": "$1 个消费组",
 	"%s member is": "$1 个成员", "%s members are": "$1 个成员", "%s member was there": "有 $1 个成员", "%s members were there": "有 $1 个成员",
 	"client id and host": "client id 和主机", "group.instance.id": "group.instance.id", "Somebody": "某个成员", "nobody in particular": "不特定的成员",

@@ -95,6 +95,17 @@ func (b *browser) wait() {
 // TestEveryPageAndClick walks through the made-up broker: every page in light and dark, on a laptop and a phone, with axe-core; then by mouse, by
 // keyboard alone, without scripts, and past hostile names.
 func TestEveryPageAndClick(t *testing.T) {
+	browse(t, "fixture", madeUp(t)).wait()
+}
+
+// TestTenThousandGroups opens the list of as many groups, and a group with very many incidents.
+func TestTenThousandGroups(t *testing.T) {
+	browse(t, "many", madeUp(t, "-many", "10000")).wait()
+}
+
+// madeUp starts the made-up broker and says where it is.
+func madeUp(t *testing.T, args ...string) string {
+	t.Helper()
 	need(t)
 	root, err := rig.Root()
 	if err != nil {
@@ -108,7 +119,7 @@ func TestEveryPageAndClick(t *testing.T) {
 		t.Fatalf("build the made-up broker: %v\n%s", err, out)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, server)
+	cmd := exec.CommandContext(ctx, server, args...)
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +135,7 @@ func TestEveryPageAndClick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	browse(t, "fixture", strings.TrimSuffix(strings.TrimSpace(line), "/console/")).wait()
+	return strings.TrimSuffix(strings.TrimSpace(line), "/console/")
 }
 
 // TestLivePage keeps a group's page open while real members come and go: it follows without being loaded again.

@@ -17,12 +17,13 @@ import (
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "where to listen; port 0 picks a free one")
-	many := flag.Int("many", 0, "this many groups more, and a group with ten times as many incidents")
+	many := flag.Int("many", 0, "this many groups more")
+	incidents := flag.Int("incidents", 20_000, "with -many: a group with this many incidents")
 	pulse := flag.Duration("pulse", 2*time.Second, "how often a group is said to have changed; 0 for never")
 	flag.Parse()
 	s := consoletest.Demo()
 	if *many > 0 {
-		s.Many(*many, *many*10)
+		s.Many(*many, *incidents)
 	}
 	hub := console.NewHub()
 	if *pulse > 0 {
