@@ -30,7 +30,7 @@ var NoticeTables = []struct {
 	{"close", "How long close() of a member took in the same runs.", nil},
 	{"commit", "One member commits synchronously, as fast as it can or once per second, in turns on a broker that holds and on one that does not.", nil},
 	{"peace", "A group is left alone. Answered heartbeats are those of the whole time; the longest is heartbeat-response-time-max of the Java client.",
-		[]string{"Session / interval", "Heartbeats answered, held", "off", "Joined again", "Complaints", "Longest, held", "off"}},
+		[]string{"Heartbeats answered, held", "off", "Joined again", "Complaints", "Longest, held", "off"}},
 	{"lost", "A member vanishes during a hold: stopped (SIGSTOP), or every byte to and from it is swallowed. The session is 10 s; told is how long after its last heartbeat came the broker put it out.",
 		[]string{"Stopped", "Swallowed"}},
 	{"breaker", "Clients that a hold would harm, each with as many synchronous commits as it can make. Holds are those until it was left alone; the longest commits are before and after that.",
@@ -39,12 +39,14 @@ var NoticeTables = []struct {
 		[]string{"Held", "First answer", "Median", "Last", "Memory of the broker per member, Stable", "and held"}},
 }
 
-// Keep writes the figure into a folder.
+// Keep writes the figure into a folder, times in their order.
 func (f Figure) Keep(dir string) error {
+	slices.Sort(f.On)
+	slices.Sort(f.Off)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(f, "", " ")
+	text, err := json.Marshal(f)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ const NoticeHeading = "## With real clients"
 // NoticeSection is the figures' part of docs/prompt-notice.md.
 func NoticeSection(figures []Figure) string {
 	var b strings.Builder
-	b.WriteString(NoticeHeading + "\n\nWritten by `go run ./groupsdoc -notice ../tmp/notice` in `interop/` from what the run kept (`go run ./tools/long -only notice`); do not edit. The members are processes of\n" +
+	b.WriteString(NoticeHeading + "\n\nWritten by `go run ./groupsdoc -notice ../tmp/notice` in `interop/` from what the run kept (`go run ./tools/long -only \"held heartbeats\"`); do not edit. The members are processes of\n" +
 		"their own, each behind a tap that writes down what passes. Every line was measured on two brokers at the same time, one that holds and one that does not\n" +
 		"(`group.prompt.notice.enable=false`). Times are milliseconds; with less than a hundred of them p99 is the longest.\n")
 	for _, table := range NoticeTables {

@@ -29,7 +29,8 @@ func kafkaGoMember(ctx context.Context, cfg Config, m *goMember) error {
 	for ctx.Err() == nil {
 		gen, err := group.Next(ctx)
 		if err != nil {
-			if !errors.Is(err, context.Canceled) {
+			// The library tells of a round that the next one overtook before it was complete, and begins again by itself.
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, kafka.RebalanceInProgress) {
 				m.trouble(err)
 			}
 			continue

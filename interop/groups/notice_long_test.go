@@ -73,8 +73,9 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 
 func TestNoticeOfALeave(t *testing.T) {
 	dir := noticeFolder(t)
+	t.Parallel()
 	brokers := noticePair(t)
-	times := 12
+	times := 6
 	if n, err := strconv.Atoi(os.Getenv("INTEROP_TIMES")); err == nil {
 		times = n
 	}
@@ -114,13 +115,24 @@ func TestNoticeOfALeave(t *testing.T) {
 	}
 }
 
+// starting is held while a member starts: a machine that starts ten JVMs at once is busy with nothing else for a while.
+var starting sync.Mutex
+
+// starts starts members one after the other, until they have their partitions.
+func (c *cell) starts(names ...string) {
+	c.Helper()
+	starting.Lock()
+	defer starting.Unlock()
+	for i, name := range names {
+		c.member(name, "")
+		c.balancedWithin(3*patience, names[:i+1]...)
+	}
+}
+
 // leaves has C leave a group of three and come back, again and again. It returns how long after each leave the others asked to join, and how long the
 // members took to close, in milliseconds.
 func (c *cell) leaves(times int) (noticed, closed []float64) {
-	for _, name := range []string{"A", "B", "C"} {
-		c.member(name, "")
-	}
-	c.balanced("A", "B", "C")
+	c.starts("A", "B", "C")
 	stop := func(name string) {
 		n := len(c.events())
 		c.stop(name)
@@ -130,34 +142,54 @@ func (c *cell) leaves(times int) (noticed, closed []float64) {
 			}
 		}
 	}
-	for i := range times {
-		joined := c.events()
-		since := joined[len(joined)-1].Time()
+	for range times {
 		for _, name := range []string{"A", "B"} {
-			until(c.T, "a heartbeat of "+name, func() string {
-				if beat := c.lastBeat(c.members[name]); beat.Request == nil || beat.Asked.Before(since.Add(-time.Second)) {
-					return "none yet"
+			until(c.T, "a heartbeat of "+name+" since it joined", func() string {
+				if c.lastBeat(c.members[name]).Asked.After(c.joined(name)) {
+					return ""
 				}
-				return ""
+				return "none yet"
 			})
 		}
 		time.Sleep(rand.N(c.heartbeat)) // so that the leave comes at any point of an interval
+		n, began := len(c.events()), time.Now()
 		leaver := c.members["C"]
-		stop("C")
-		c.balanced("A", "B")
-		left := when[*kmsg.LeaveGroupRequest](c, leaver, time.Time{})
+		if c.client.JVM { // a new JVM would take as long as all the rest
+			if err := leaver.Away(500 * time.Millisecond); err != nil {
+				c.die("%v", err)
+			}
+		} else {
+			stop("C")
+			c.member("C", "")
+		}
+		c.await("C to come back", patience, func([]groups.Event) bool { return len(c.since(n, "C", groups.Assigned)) > 0 })
+		c.balanced("A", "B", "C")
+		left := when[*kmsg.LeaveGroupRequest](c, leaver, began)
 		for _, name := range []string{"A", "B"} {
 			noticed = append(noticed, milliseconds(when[*kmsg.JoinGroupRequest](c, c.members[name], left).Sub(left)))
 		}
-		if i < times-1 {
-			c.member("C", "")
-			c.balanced("A", "B", "C")
-		}
 	}
+	stop("C")
+	c.balanced("A", "B")
 	stop("B")
 	c.balanced("A")
 	stop("A")
 	return noticed, closed
+}
+
+// joined is when a member was last told that it is one.
+func (c *cell) joined(name string) (at time.Time) {
+	c.Helper()
+	log, err := c.members[name].Tap.Log()
+	if err != nil {
+		c.die("%v", err)
+	}
+	for _, x := range log {
+		if _, ok := x.Response.(*kmsg.SyncGroupResponse); ok {
+			at = x.Answered
+		}
+	}
+	return at
 }
 
 func TestNoticeOfCommits(t *testing.T) {
@@ -169,8 +201,7 @@ func TestNoticeOfCommits(t *testing.T) {
 			for on, broker := range brokers {
 				cells[on] = quietCell(t, broker, client, "commits")
 				cells[on].session = 30 * time.Second // for the clients that do not poll while they commit
-				cells[on].member("A", "")
-				cells[on].balanced("A")
+				cells[on].starts("A")
 			}
 			slice := func(on bool, d, every time.Duration) (out []float64) {
 				c := cells[on]
@@ -232,7 +263,7 @@ func TestNoticeInPeace(t *testing.T) {
 		{franzRange, 6 * time.Second, 2 * time.Second}, {franzRange, 45 * time.Second, 3 * time.Second},
 	} {
 		for _, client := range named(timing.title) {
-			what := fmt.Sprintf("%s, %.0f s / %.0f s", client.Library, timing.session.Seconds(), timing.heartbeat.Seconds())
+			what := fmt.Sprintf("%s, session %.0f s, interval %.0f s", client.Library, timing.session.Seconds(), timing.heartbeat.Seconds())
 			wg.Go(func() {
 				told := map[bool]*peace{}
 				var mu sync.Mutex
@@ -245,7 +276,7 @@ func TestNoticeInPeace(t *testing.T) {
 					told[on] = p
 				})
 				if on, off := told[true], told[false]; on != nil && off != nil {
-					keep(t, dir, groups.Figure{Table: "peace", Line: client.Library + fmt.Sprintf(", %.0f", timing.session.Seconds()), Cells: []string{fmt.Sprintf("%.0f s / %.0f s", timing.session.Seconds(), timing.heartbeat.Seconds()),
+					keep(t, dir, groups.Figure{Table: "peace", Line: what, Cells: []string{
 						strconv.Itoa(on.answered), strconv.Itoa(off.answered), strconv.Itoa(on.joins), strconv.Itoa(on.complaints), on.longest, off.longest}})
 					if client.Name == "confluent" && on.answered*10 < off.answered*9 {
 						t.Errorf("%s: %d heartbeats were answered, and %d without holds", what, on.answered, off.answered)
@@ -263,8 +294,8 @@ type peace struct {
 }
 
 func (c *cell) peace(d time.Duration) *peace {
-	a := c.member("A", "")
-	c.balanced("A")
+	c.starts("A")
+	a := c.members["A"]
 	n, joined, longest := len(c.events()), len(c.exchanges()), 0.0
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(15 * time.Second) // the only way to see that nothing happens; the client's maxima last for a minute
@@ -322,6 +353,7 @@ func (c *cell) peace(d time.Duration) *peace {
 
 func TestNoticeOfALoss(t *testing.T) {
 	dir := noticeFolder(t)
+	t.Parallel()
 	brokers := noticePair(t)
 	for _, client := range named(java43, confluentRange, franzRange) {
 		var mu sync.Mutex
@@ -329,8 +361,8 @@ func TestNoticeOfALoss(t *testing.T) {
 		for _, way := range []string{"stopped", "swallowed"} {
 			both(t, client.Library+", "+way, brokers, func(t *testing.T, broker *rig.Broker, on bool) {
 				c := quietCell(t, broker, client, groups.Scenario(way))
-				a := c.member("A", "")
-				c.balanced("A")
+				c.starts("A")
+				a := c.members["A"]
 				if on {
 					c.awaitHeld(a)
 				} else {
@@ -367,6 +399,7 @@ func TestNoticeOfALoss(t *testing.T) {
 
 func TestNoticeGivenUp(t *testing.T) {
 	dir := noticeFolder(t)
+	t.Parallel()
 	for _, h := range harmedClients() {
 		t.Run(h.what, func(t *testing.T) {
 			most := 2500 * time.Millisecond

@@ -253,8 +253,8 @@ func givenUp(t *testing.T, h harmed, most time.Duration) (held int, commits []in
 	if h.quiet {
 		c.extra.OverheadMs = int(most.Milliseconds() / 2)
 	}
-	a := c.member("A", "")
-	c.balanced("A")
+	c.starts("A")
+	a := c.members["A"]
 	if !h.quiet {
 		if err := a.Commit(2*patience, 0); err != nil {
 			c.die("%v", err)

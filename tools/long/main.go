@@ -51,7 +51,9 @@ func rows() []row {
 		row{"consumer groups on both brokers, side by side", "cd interop && rm -rf ../tmp/groups && export CGO_ENABLED=1 INTEROP_GROUPS=all INTEROP_KEEP=../../tmp/groups && " +
 			"INTEROP_BROKER=barnabas go test ./groups -count=1 -timeout 40m && INTEROP_BROKER=kafka go test ./groups -count=1 -timeout 40m && go run ./groupsdoc -rows ../tmp/groups"},
 		row{"the cause matrix, on both brokers", "cd interop && CGO_ENABLED=1 go run ./explainmatrix"},
-		row{"held heartbeats in ten quiet minutes", "cd interop && INTEROP_MINUTES=10 CGO_ENABLED=1 go test ./groups -count=1 -timeout 30m -run TestNoticeInPeace"},
+		row{"held heartbeats in ten quiet minutes", "cd interop && ./install.sh old && INTEROP_NOTICE=../../tmp/notice INTEROP_MINUTES=10 CGO_ENABLED=1 go test ./groups -count=1 -timeout 30m -run TestNoticeInPeace && " +
+			"go run ./groupsdoc -notice ../tmp/notice"},
+		row{"held heartbeats, measured", "cd interop && ./install.sh old && INTEROP_NOTICE=../../tmp/notice CGO_ENABLED=1 go test ./groups -count=1 -timeout 60m -run 'TestNotice(Of|Given)' && go run ./groupsdoc -notice ../tmp/notice"},
 		row{"clients on Apache Kafka", "cd interop && INTEROP_BROKER=kafka CGO_ENABLED=1 go test ./clients -count=1 -timeout 30m"},
 	)
 }
