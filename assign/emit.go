@@ -131,7 +131,8 @@ func (d *dealing) lay(pr *problem, c *component) {
 func (d *dealing) member(i int32, flat []int32) (n, entries int) {
 	begin, at, step := d.begin, i, d.step
 	n = int((begin[len(begin)-1] - at + step - 1) / step)
-	where, flat := d.where[:n], flat[:n]
+	flat = flat[:n]
+	where, topic, end, last := d.where[:n], d.topic[:n], d.end[:n], none
 	for j, x := range where {
 		if at >= begin[x+1] {
 			for x++; at >= begin[x+1]; {
@@ -141,9 +142,6 @@ func (d *dealing) member(i int32, flat []int32) (n, entries int) {
 		}
 		flat[j] = at - begin[x]
 		at += step
-	}
-	topic, end, last := d.topic[:n], d.end[:n], none
-	for j, x := range where {
 		if x != last {
 			topic[entries] = d.topics[x]
 			entries++

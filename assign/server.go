@@ -70,16 +70,19 @@ func (Uniform) Name() string { return "uniform" }
 // Assign returns the target.
 func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
 	var c identified
-	entries := 0
+	entries, racks := 0, false
 	for i := range members {
 		entries += len(members[i].Target)
+		racks = racks || members[i].Rack != ""
 	}
 	if err := c.number(members, topics, orderGroup, entries); err != nil {
 		return nil, err
 	}
-	c.readRacks(
-		func(m int) string { return members[c.members[m]].Rack },
-		func(t int) [][]string { return topics[c.topic[t]].Racks })
+	if racks {
+		c.readRacks(
+			func(m int) string { return members[c.members[m]].Rack },
+			func(t int) [][]string { return topics[c.topic[t]].Racks })
+	}
 	c.out = make([][]IDPartitions, len(members))
 	o := output[IDPartitions]{&c.problem, &c}
 	o.best(entries, false)

@@ -33,14 +33,17 @@ func (Sticky) Subscribe(topics []string, owned []TopicPartitions, generation int
 // Assign returns the plan.
 func (a Sticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	memories := 0
+	memories, racks := 0, false
 	for i := range members {
 		memories += min(len(members[i].UserData), 1)
+		racks = racks || members[i].Rack != ""
 	}
 	if err := c.number(members, topics, orderIDs, memories); err != nil {
 		return nil, err
 	}
-	c.racksOfAll()
+	if racks {
+		c.racksOfAll()
+	}
 	c.out = make([]Assignment, len(members))
 	o := output[TopicPartitions]{&c.problem, &c}
 	cl := c.claimUserData(memories)
@@ -89,14 +92,17 @@ func (CooperativeSticky) Subscribe(topics []string, owned []TopicPartitions, gen
 // Assign returns the plan of this round: the target, without what some other member still claims.
 func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	entries := 0
+	entries, racks := 0, false
 	for i := range members {
 		entries += len(members[i].Owned)
+		racks = racks || members[i].Rack != ""
 	}
 	if err := c.number(members, topics, orderIDs, entries); err != nil {
 		return nil, err
 	}
-	c.racksOfAll()
+	if racks {
+		c.racksOfAll()
+	}
 	c.out = make([]Assignment, len(members))
 	o := output[TopicPartitions]{&c.problem, &c}
 	if !a.JavaCompatible {
