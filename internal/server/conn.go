@@ -50,12 +50,11 @@ type conn struct {
 	// produceCall is kept for the next Produce request; checker is there while one is handled.
 	produceCall *produceCall
 	checker     *batch.Checker
-	// beat is the Heartbeat being handled; held is one whose answer waits, see notice.go. The rest of it is shared with the finisher: which one
-	// was asked for, and the last one that lasted as long as it may.
-	beat     wire.HeartbeatRequest
-	held     holding
-	released atomic.Uint64
-	bound    atomic.Pointer[boundRelease]
+	// beat is the Heartbeat being handled; held is one whose answer waits, see notice.go; bound is the last one that was held for as long as it may,
+	// as the finisher has it.
+	beat  wire.HeartbeatRequest
+	held  holding
+	bound atomic.Pointer[boundRelease]
 
 	// parked carries answers from the reader to the finisher, which is started by the first.
 	parked  chan parked

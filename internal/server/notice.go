@@ -115,12 +115,13 @@ func (c *conn) arrived() {
 	c.endHold()
 	if b := c.bound.Swap(nil); b != nil {
 		now := c.srv.deps.Now()
-		c.srv.breaker.bound(b.key, now.Sub(b.at) < boundEcho, now)
+		c.srv.breaker.bound(b.key, now.Sub(b.at)-c.roundTrip() < boundEcho, now)
 	}
 }
 
 const (
-	// boundEcho is how soon after a bound release a request must come to have been waiting for it.
+	// boundEcho is how soon after a bound release a request must come to have been waiting for it, beside the time that the answer takes to the
+	// client and the request back.
 	boundEcho = 20 * time.Millisecond
 	// breakerOpen is how long a client that is harmed is left alone.
 	breakerOpen = time.Hour
