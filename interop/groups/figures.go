@@ -36,7 +36,7 @@ var NoticeTables = []struct {
 	{"breaker", "Clients that a hold would harm, each with as many synchronous commits as it can make. Holds are those until it was left alone; the longest commits are before and after that.",
 		[]string{"Holds", "Longest commit before", "after"}},
 	{"many", "One group of many members, one connection each, raw: all of them are held, then one leaves. Timed from its LeaveGroup to the last answer.",
-		[]string{"Held", "First answer", "Median", "Last", "Memory of the broker per member, Stable", "and held"}},
+		[]string{"Held", "First answer", "Median", "Last", "CPU of the broker", "Memory of the broker per member, Stable", "and held"}},
 }
 
 // Keep writes the figure into a folder, times in their order.
