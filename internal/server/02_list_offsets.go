@@ -35,10 +35,13 @@ var specialSince = [...]int16{1, 1, 7, 8, 9, 11}
 func listOffsets(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 	q := in.(*kmsg.ListOffsetsRequest)
 	resp := q.ResponseKind().(*kmsg.ListOffsetsResponse)
-	asked := map[kafka.TopicPartition]int{}
-	for i := range q.Topics {
-		for k := range q.Topics[i].Partitions {
-			asked[kafka.TopicPartition{Topic: q.Topics[i].Topic, Partition: q.Topics[i].Partitions[k].Partition}]++
+	var asked map[kafka.TopicPartition]int // nil: one partition, once
+	if len(q.Topics) != 1 || len(q.Topics[0].Partitions) != 1 {
+		asked = map[kafka.TopicPartition]int{}
+		for i := range q.Topics {
+			for k := range q.Topics[i].Partitions {
+				asked[kafka.TopicPartition{Topic: q.Topics[i].Topic, Partition: q.Topics[i].Partitions[k].Partition}]++
+			}
 		}
 	}
 	for i := range q.Topics {
@@ -48,9 +51,12 @@ func listOffsets(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		for k := range t.Partitions {
 			part := &t.Partitions[k]
 			tp := kafka.TopicPartition{Topic: t.Topic, Partition: part.Partition}
-			times := asked[tp]
-			if times == 0 {
-				continue // it was answered where it came first
+			times := 1
+			if asked != nil {
+				if times = asked[tp]; times == 0 {
+					continue // it was answered where it came first
+				}
+				asked[tp] = 0
 			}
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Timestamp, rp.Offset, rp.LeaderEpoch = part.Partition, -1, -1, -1
@@ -61,7 +67,6 @@ func listOffsets(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 			case times == 1:
 				code = s.listOffset(q, t.Topic, part, &rp)
 			}
-			asked[tp] = 0
 			if rp.ErrorCode = int16(code); code != kafka.None {
 				s.deps.Metrics.Error(r.Key, code)
 			}

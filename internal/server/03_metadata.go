@@ -69,7 +69,10 @@ func metadata(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		}
 		return resp
 	}
-	seen := make(map[topicKey]bool, len(q.Topics)) // a topic named twice is answered once
+	var seen map[topicKey]bool // a topic named twice is answered once
+	if len(q.Topics) > 1 {
+		seen = make(map[topicKey]bool, len(q.Topics))
+	}
 	for i := range q.Topics {
 		key := topicKey{id: q.Topics[i].TopicID}
 		switch name := q.Topics[i].Topic; {
@@ -79,7 +82,9 @@ func metadata(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 			key.name = *name
 		}
 		if !seen[key] {
-			seen[key] = true
+			if seen != nil {
+				seen[key] = true
+			}
 			resp.Topics = append(resp.Topics, s.findTopic(q, im, &q.Topics[i], topicOps))
 		}
 	}

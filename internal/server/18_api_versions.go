@@ -25,15 +25,21 @@ func apiVersions(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		}
 		r.conn.softwareName, r.conn.softwareVersion = q.ClientSoftwareName, q.ClientSoftwareVersion
 	}
-	for _, v := range wire.Versions() {
-		k := kmsg.NewApiVersionsResponseApiKey()
-		k.ApiKey, k.MinVersion, k.MaxVersion = v.Key, v.Min, v.Max
-		resp.ApiKeys = append(resp.ApiKeys, k)
-	}
+	resp.ApiKeys = advertised
 	// No feature is finalized: group.version and transaction.version come with the coordinators that honour them.
 	resp.FinalizedFeaturesEpoch = int64(s.deps.Cluster.Image().Revision())
 	return resp
 }
+
+// advertised is what every answer lists. It is only read.
+var advertised = func() (out []kmsg.ApiVersionsResponseApiKey) {
+	for _, v := range wire.Versions() {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = v.Key, v.Min, v.Max
+		out = append(out, k)
+	}
+	return out
+}()
 
 // answerNewerApiVersions answers a version we do not know: in the oldest format, with an error and the range that we do know, so
 // that the client can ask again on the same connection.

@@ -40,7 +40,14 @@ func BenchmarkSmallRequest(b *testing.B) {
 	br := testkit.Start(b)
 	c := testkit.Dial(b, br.Addr())
 	c.CreateTopic("t", 1)
-	roundTrips(b, c, testkit.Frame(apiVersions(3), 1, "bench"))
+	metadata := kmsg.NewPtrMetadataRequest()
+	metadata.Version, metadata.Topics = 9, []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("t")}}
+	offsets := kmsg.NewPtrListOffsetsRequest()
+	offsets.Version, offsets.ReplicaID = 4, -1
+	offsets.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: -1, CurrentLeaderEpoch: -1}}}}
+	for _, q := range []kmsg.Request{apiVersions(3), metadata, offsets} {
+		b.Run(kmsg.NameForKey(q.Key()), func(b *testing.B) { roundTrips(b, c, testkit.Frame(q, 1, "bench")) })
+	}
 }
 
 // BenchmarkProduce shows that the cost of a request does not depend on how many records it carries.

@@ -217,7 +217,7 @@ func TestSlowReaderDoesNotBlockOthers(t *testing.T) {
 	c.CreateTopic("big", 1)
 	value := string(bytes.Repeat([]byte("v"), 900<<10))
 	for range 20 {
-		if got := c.Produce(9, 1, "big", 0, testkit.Batch(testkit.Record{Value: value})); got.ErrorCode != 0 {
+		if got := c.Produce(9, -1, "big", 0, testkit.Batch(testkit.Record{Value: value})); got.ErrorCode != 0 {
 			t.Fatalf("produce: error %d", got.ErrorCode)
 		}
 	}

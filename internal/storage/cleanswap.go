@@ -55,7 +55,7 @@ func (l *Log) swap(group []*segment, out *cleaned, aborts int64) (put bool, err 
 	s := l.segment(out.base, l.store.files.handle(name(logSuffix+swapSuffix)))
 	s.createdMs = group[len(group)-1].createdMs
 	s.size.Store(out.size)
-	s.synced, s.named = out.size, true
+	s.durable(out.size)
 	s.idx.Store(out.idx)
 	s.sealed.Store(true)
 	l.mu.Lock()

@@ -9,9 +9,16 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/vfs"
 )
 
-// The flusher of a log directory makes appended bytes durable for all its logs at once. While one flush is at the disk, whoever wants
+// The flusher of a log directory makes appended bytes durable for all its logs at once. While flushes are at the disk, whoever wants
 // the next queues; the next takes all of them. So the number of syncs follows the speed of the disk, not the number of producers
 // (docs/adr/0001-group-commit.md).
+//
+// Two flushes may be at the disk at a time, also of the same log: while the first waits for the file system's journal, the disk takes the
+// bytes of the second. What a flush has synced is durable whatever becomes of the other one, since each lists all that is not yet known to
+// be durable, and vfs tells a failed write to both.
+
+// flushLanes is how many flushes of one directory may be at the disk at a time. A third gains little.
+const flushLanes = 2
 
 type flusher struct {
 	dir  *logDir
@@ -19,13 +26,20 @@ type flusher struct {
 	want []*Log
 	wake chan struct{}
 
-	// of the running flush, kept between flushes to spare the garbage collector
+	// gathering is held while a flush takes the locks of its logs: two that each wait for what the other has would never end. ending makes
+	// the ends that are reported of a log rise.
+	gathering, ending sync.Mutex
+}
+
+// flush is one flush, or one after the other: what it keeps in between spares the garbage collector.
+type flush struct {
+	f     *flusher
 	logs  []*Log
 	items []flushItem
 	files []syncTask
 }
 
-// flushItem is one log in a flush, its syncMu held.
+// flushItem is one log in a flush, its syncMu held for reading.
 type flushItem struct {
 	log    *Log
 	target int64 // durable end when the flush succeeds
@@ -57,8 +71,9 @@ func (l *Log) WantFlush() {
 	}
 }
 
-// run flushes until the directory closes or fails.
+// run flushes until the directory closes or fails. There are flushLanes of it.
 func (f *flusher) run(stop <-chan struct{}) {
+	x := flush{f: f}
 	for {
 		select {
 		case <-f.wake:
@@ -66,49 +81,58 @@ func (f *flusher) run(stop <-chan struct{}) {
 			return
 		}
 		f.mu.Lock()
-		f.logs, f.want = f.want, f.logs[:0]
+		x.logs, f.want = f.want, x.logs[:0]
 		f.mu.Unlock()
 		if f.dir.offlineErr() != nil {
 			return
 		}
-		f.flush(f.logs, true)
-		clear(f.logs)
+		x.flush(x.logs, true)
+		clear(x.logs)
 	}
 }
 
 // flush makes all appended bytes of logs durable with as few waits as possible and reports each if asked to. On an error nothing is
 // reported and the directory is offline.
-func (f *flusher) flush(logs []*Log, report bool) error {
-	f.items, f.files = f.items[:0], f.files[:0]
+func (x *flush) flush(logs []*Log, report bool) error {
+	dir := x.f.dir
+	if op, err := x.gather(logs); err != nil {
+		x.done(err, false)
+		return dir.fail(op, err)
+	}
+	began := time.Now()
+	if err := x.sync(); err != nil {
+		dir.store.cfg.Observer.FlushFailed()
+		x.done(err, false)
+		return dir.fail("syncing segments", err)
+	}
+	dir.store.cfg.Observer.Flushed(len(x.items), time.Since(began))
+	return x.done(nil, report)
+}
+
+// gather lists what is to be synced. Beside an error it says what was being done.
+func (x *flush) gather(logs []*Log) (op string, err error) {
+	x.f.gathering.Lock()
+	defer x.f.gathering.Unlock()
+	x.items, x.files = x.items[:0], x.files[:0]
 	for _, l := range logs {
 		l.queued.Store(false) // from here on a new wish queues for the next flush
 		if l.closed.Load() {
 			continue
 		}
-		l.syncMu.Lock()
-		it := flushItem{log: l, from: len(f.files)}
-		var err error
-		it.target, f.files, err = l.unsynced(f.files)
-		it.to = len(f.files)
-		f.items = append(f.items, it)
+		l.syncMu.RLock()
+		it := flushItem{log: l, from: len(x.files)}
+		it.target, x.files, err = l.unsynced(x.files)
+		it.to = len(x.files)
+		x.items = append(x.items, it)
 		if err != nil {
-			f.done(err, false)
-			return f.dir.fail(fmt.Sprintf("opening a segment of %v to sync it", l.tp), err)
+			return fmt.Sprintf("opening a segment of %v to sync it", l.tp), err
 		}
 	}
-	began := time.Now()
-	if err := f.sync(); err != nil {
-		f.dir.store.cfg.Observer.FlushFailed()
-		f.done(err, false)
-		return f.dir.fail("syncing segments", err)
-	}
-	f.dir.store.cfg.Observer.Flushed(len(f.items), time.Since(began))
-	f.done(nil, report)
-	return nil
+	return "", nil
 }
 
 // unsynced lists the segments that hold bytes or a name which are not durable, and the log end that syncing them makes durable. syncMu
-// is held.
+// is held, for reading at least.
 func (l *Log) unsynced(tasks []syncTask) (target int64, _ []syncTask, err error) {
 	target = l.end.Load() // before the view, so that the view reaches it
 	l.dirtyMs.Store(0)
@@ -116,7 +140,7 @@ func (l *Log) unsynced(tasks []syncTask) (target int64, _ []syncTask, err error)
 	for _, s := range v.segments[v.floor(l.flushed.Load()):] {
 		t := syncTask{seg: s, extra: s.dirty.Swap(false)}
 		t.size = s.size.Load()
-		if t.size == s.synced && s.named {
+		if t.size == s.synced.Load() && s.named.Load() {
 			if t.extra {
 				s.file.unpin()
 			}
@@ -138,16 +162,17 @@ func (l *Log) unsynced(tasks []syncTask) (target int64, _ []syncTask, err error)
 	return target, tasks, nil
 }
 
-// sync makes f.files durable: each by itself, or the whole file system at once when there are many.
-func (f *flusher) sync() error {
-	cfg := &f.dir.store.cfg
-	fsys := f.dir.store.fs
-	n := len(f.files)
+// sync makes x.files durable: each by itself, or the whole file system at once when there are many.
+func (x *flush) sync() error {
+	dir := x.f.dir
+	cfg := &dir.store.cfg
+	fsys := dir.store.fs
+	n := len(x.files)
 	if n == 0 {
 		return nil
 	}
 	if cfg.SyncFSThreshold >= 0 && n >= cfg.SyncFSThreshold && n > 1 {
-		switch err := fsys.SyncFS(f.dir.path); {
+		switch err := fsys.SyncFS(dir.path); {
 		case err == nil:
 			return nil
 		case !errors.Is(err, errors.ErrUnsupported):
@@ -155,9 +180,9 @@ func (f *flusher) sync() error {
 		}
 	}
 	if n == 1 {
-		return f.files[0].sync(fsys)
+		return x.files[0].sync(fsys)
 	}
-	return parallel(cfg.SyncParallel, n, func(i int) error { return f.files[i].sync(fsys) })
+	return parallel(cfg.SyncParallel, n, func(i int) error { return x.files[i].sync(fsys) })
 }
 
 // sync makes one segment's bytes durable, and its name if it is new. A file whose name is lost is lost.
@@ -165,37 +190,43 @@ func (t *syncTask) sync(fsys vfs.FS) error {
 	if err := t.file.SyncData(); err != nil {
 		return err
 	}
-	if t.seg.named {
+	if t.seg.named.Load() {
 		return nil
 	}
 	return fsys.SyncDir(t.seg.log.path)
 }
 
-// done notes what is durable, lets go of everything and reports.
-func (f *flusher) done(err error, report bool) {
-	for i := range f.files {
-		t := &f.files[i]
+// done notes what is durable, lets go of everything and reports. When the directory failed meanwhile, elsewhere, nothing is reported either.
+func (x *flush) done(err error, report bool) error {
+	x.f.ending.Lock()
+	defer x.f.ending.Unlock()
+	if err == nil {
+		err = x.f.dir.offlineErr()
+	}
+	for i := range x.files {
+		t := &x.files[i]
 		if err == nil {
-			t.seg.synced, t.seg.named = t.size, true
+			t.seg.durable(t.size)
 		}
 		t.seg.file.unpin()
 		if t.extra {
 			t.seg.file.unpin()
 		}
 	}
-	for i := range f.items {
-		l, target := f.items[i].log, f.items[i].target
+	for i := range x.items {
+		l, target := x.items[i].log, x.items[i].target
 		if err == nil {
 			target = max(target, l.flushed.Load())
 			l.flushed.Store(target)
 		}
-		l.syncMu.Unlock()
-		if report {
-			f.dir.store.cfg.OnFlushed(l, target)
+		l.syncMu.RUnlock()
+		if report && err == nil {
+			x.f.dir.store.cfg.OnFlushed(l, target)
 		}
 	}
-	clear(f.files)
-	clear(f.items)
+	clear(x.files)
+	clear(x.items)
+	return err
 }
 
 // parallel calls do(0) to do(n-1), at most width at a time, and returns one of the errors.

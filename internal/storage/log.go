@@ -38,8 +38,9 @@ type Log struct {
 	// taken before syncMu and mu.
 	sealMu sync.Mutex
 
-	// syncMu belongs to whoever makes bytes durable or cuts them off. It is taken before mu, and held across syncs.
-	syncMu  sync.Mutex
+	// syncMu belongs to whoever makes bytes durable or cuts them off. It is taken before mu, and held across syncs. Flushes have it for reading:
+	// there may be several of one log.
+	syncMu  sync.RWMutex
 	flushed atomic.Int64 // everything below is durable
 	queued  atomic.Bool  // waiting for the flusher
 	sealing atomic.Bool  // waiting for the sealer

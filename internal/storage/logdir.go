@@ -343,8 +343,9 @@ func (d *logDir) close(ctx context.Context, logs []*Log) error {
 
 // flushAll flushes every log, so many at a time that their files do not exceed the limit of open files by much. The flusher does not run.
 func (d *logDir) flushAll(logs []*Log) error {
+	x := flush{f: &d.flusher}
 	for part := range slices.Chunk(logs, d.store.cfg.OpenFilesMax) {
-		if err := d.flusher.flush(part, false); err != nil {
+		if err := x.flush(part, false); err != nil {
 			return err
 		}
 	}

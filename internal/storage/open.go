@@ -188,7 +188,7 @@ func (l *Log) open(cp *checkpoints) error {
 	if clean {
 		l.end.Store(point)
 		for _, s := range files.segments {
-			s.synced, s.named = s.size.Load(), true
+			s.durable(s.size.Load())
 			s.sealed.Store(s != last)
 		}
 		l.flushed.Store(point)

@@ -148,7 +148,7 @@ func (s *Store) stage(d *logDir, spec *CreateSpec) (*Log, error) {
 	l.staged, l.path = l.path, final
 	seg := l.segment(0, s.files.handle(path.Join(final, segmentName(0, logSuffix))))
 	seg.createdMs = s.now()
-	seg.named = true
+	seg.durable(0)
 	seg.idx.Store(newSegIndex(0))
 	l.view.Store(&view{segments: []*segment{seg}})
 	return l, nil

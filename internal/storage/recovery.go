@@ -25,7 +25,7 @@ func (l *Log) recover(point int64) error {
 		from, first = 0, v.segments[0]
 	}
 	for _, s := range v.segments[:from] {
-		s.synced, s.named = s.size.Load(), true
+		s.durable(s.size.Load())
 		s.sealed.Store(true)
 	}
 	if err := l.replay(&l.prod, v, l.snapshots, first.base); err != nil {
@@ -100,7 +100,7 @@ func (l *Log) recover(point int64) error {
 func (l *Log) untouched(point int64) {
 	for _, s := range l.view.Load().segments {
 		if s.base < point {
-			s.synced, s.named = s.size.Load(), true
+			s.durable(s.size.Load())
 		}
 	}
 	l.flushed.Store(point)

@@ -160,7 +160,7 @@ func (l *Log) sealSegment(s *segment, next int64) error {
 		return err
 	}
 	l.syncMu.Lock()
-	s.synced, s.named = size, true
+	s.durable(size)
 	s.letGo()
 	l.syncMu.Unlock()
 	s.sealed.Store(true)
@@ -195,7 +195,7 @@ func (l *Log) advanceFlushed() {
 	v := l.view.Load()
 	now := l.flushed.Load()
 	for i := v.floor(now); i+1 < len(v.segments); i++ {
-		if s := v.segments[i]; !s.named || s.synced != s.size.Load() {
+		if s := v.segments[i]; !s.named.Load() || s.synced.Load() != s.size.Load() {
 			break
 		}
 		now = max(now, v.segments[i+1].base)

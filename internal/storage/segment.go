@@ -60,9 +60,9 @@ type segment struct {
 	newestOf atomic.Pointer[newestTime]
 	dirty    atomic.Bool // write left the file pinned for the next flush
 
-	// Under log.syncMu: how many bytes are durable, and whether the file's name is.
-	synced int64
-	named  bool
+	// How many bytes are durable, and whether the file's name is. They change under log.syncMu, by flushes only upwards.
+	synced atomic.Int64
+	named  atomic.Bool
 	// sealed: indexes and snapshot of a full segment are written and durable, so the recovery point may pass it.
 	sealed atomic.Bool
 	// snapshot is the producer state at the end of the segment, taken at the roll; the sealer writes it. Under log.mu.
@@ -71,6 +71,12 @@ type segment struct {
 
 func (s *segment) fileName(suffix string) string {
 	return path.Join(s.log.folder(), segmentName(s.base, suffix))
+}
+
+// durable notes that the first n bytes and the file's name are on the disk. Flushes of one directory note it one after the other.
+func (s *segment) durable(n int64) {
+	s.synced.Store(max(n, s.synced.Load()))
+	s.named.Store(true)
 }
 
 // view is the list of a log's segments, ascending; the last one takes appends. A view is never changed, only replaced.

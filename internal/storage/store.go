@@ -88,7 +88,9 @@ func (s *Store) open() error {
 		}
 	}
 	for _, d := range s.dirs {
-		s.wg.Go(func() { d.flusher.run(s.stop) })
+		for range flushLanes {
+			s.wg.Go(func() { d.flusher.run(s.stop) })
+		}
 		if !s.cfg.sealByHand {
 			s.wg.Go(func() { d.sealer.run(s.stop) })
 		}

@@ -81,9 +81,10 @@ func (l *Log) truncate(offset int64) error {
 	}
 	// A new segment object for the same file: readers of the old view keep what they had.
 	s := l.segment(keep.base, keep.file)
-	s.createdMs, s.named = keep.createdMs, keep.named
+	s.createdMs = keep.createdMs
+	s.named.Store(keep.named.Load())
 	s.size.Store(size)
-	s.synced = size
+	s.synced.Store(size)
 	keep.letGo()
 	l.store.indexes.remove(keep)
 	x := newSegIndex(s.base)

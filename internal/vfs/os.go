@@ -24,20 +24,23 @@ func OS() FS { return &osFS{} }
 
 type osFS struct {
 	syncer fsSyncer // differs by platform
+	twins  twins
 }
 
 type osFile struct {
-	*os.File // ReadAt, WriteAt, Close, Name, Truncate, Sync: os.File's are what File asks for
+	*os.File // ReadAt, WriteAt, Name, Truncate: os.File's are what File asks for
+	syncs    syncs
+	twins    *twins
 }
 
-func (*osFS) Create(name string) (File, error) {
-	return wrapFile(openFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC))
+func (o *osFS) Create(name string) (File, error) {
+	return o.wrap(openFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC))
 }
 
-func (*osFS) Open(name string) (File, error) { return wrapFile(openFile(name, os.O_RDWR)) }
+func (o *osFS) Open(name string) (File, error) { return o.wrap(openFile(name, os.O_RDWR)) }
 
 // OpenRead refuses folders: on Unix one can be opened for reading, and would fail only at the first ReadAt.
-func (*osFS) OpenRead(name string) (File, error) {
+func (o *osFS) OpenRead(name string) (File, error) {
 	f, err := openFile(name, os.O_RDONLY)
 	if err != nil {
 		return nil, err
@@ -50,14 +53,14 @@ func (*osFS) OpenRead(name string) (File, error) {
 		f.Close()
 		return nil, err
 	}
-	return &osFile{f}, nil
+	return &osFile{File: f, twins: &o.twins}, nil
 }
 
-func wrapFile(f *os.File, err error) (File, error) {
+func (o *osFS) wrap(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &osFile{f}, nil
+	return &osFile{File: f, twins: &o.twins}, nil
 }
 
 func (*osFS) Remove(name string) error                   { return os.Remove(name) }
@@ -118,5 +121,11 @@ func (f *osFile) ModTime() (time.Time, error) {
 	return info.ModTime(), nil
 }
 
-func (f *osFile) SyncData() error           { return syncData(f.File) }
+func (f *osFile) Close() error {
+	f.syncs.close()
+	return f.File.Close()
+}
+
+func (f *osFile) Sync() error               { return f.syncs.full(f.File, f.twins) }
+func (f *osFile) SyncData() error           { return f.syncs.data(f.File, f.twins) }
 func (f *osFile) Fd() (fd uintptr, ok bool) { return f.File.Fd(), hasSendfile }

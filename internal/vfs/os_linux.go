@@ -12,8 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func syncData(f *os.File) error {
-	if err := control(f, unix.Fdatasync); err != nil {
+func (s *syncs) full(f *os.File, all *twins) error {
+	if err := s.run(f, all, unix.Fsync); err != nil {
+		return &fs.PathError{Op: "fsync", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+func (s *syncs) data(f *os.File, all *twins) error {
+	if err := s.run(f, all, unix.Fdatasync); err != nil {
 		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 	}
 	return nil
@@ -46,7 +53,8 @@ func statfs(name string, st *unix.Statfs_t) error {
 // not the failure of the file system's own journal. Since then a failed write-back is remembered in the superblock and told
 // once to each descriptor that was open when it happened, so a descriptor opened only for the call may come too late. And
 // layered file systems (overlay, FUSE, network) flush without telling what went wrong below. Hence the rules: a new enough
-// kernel, a file system known to report, and one descriptor per file system that stays open between calls.
+// kernel, a file system known to report, and descriptors that stay open between calls. Several log directories may lie on one file
+// system: a failure that one of them is told of, all are (see syncs).
 type fsSyncer struct {
 	mu   sync.Mutex
 	open map[uint64]*syncTarget // by device number
@@ -54,6 +62,7 @@ type fsSyncer struct {
 
 type syncTarget struct {
 	dir     *os.File
+	syncs   syncs
 	trusted bool
 }
 
@@ -97,7 +106,7 @@ func (s *fsSyncer) sync(name string) error {
 	if !t.trusted {
 		return fmt.Errorf("syncfs %s: %w", name, errors.ErrUnsupported)
 	}
-	if err := control(t.dir, unix.Syncfs); err != nil {
+	if err := t.syncs.run(t.dir, nil, unix.Syncfs); err != nil {
 		return &fs.PathError{Op: "syncfs", Path: name, Err: err}
 	}
 	return nil

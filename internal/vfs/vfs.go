@@ -61,7 +61,8 @@ type File interface {
 	// Truncate cuts or extends the file; the new size is durable only after Sync or SyncData.
 	Truncate(size int64) error
 	// Sync makes data and metadata durable (fsync). After an error the file's unsynced bytes may be lost although a second call
-	// would succeed: the kernel forgets what it could not write.
+	// would succeed: the kernel forgets what it could not write. Of several calls at a time, of this or of SyncData, each that returns nil
+	// made durable what was written before it began.
 	Sync() error
 	// SyncData makes data, and the size needed to read it back, durable (fdatasync where there is one).
 	SyncData() error
