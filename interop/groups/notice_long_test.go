@@ -257,8 +257,8 @@ func TestNoticeInPeace(t *testing.T) {
 		title              string
 		session, heartbeat time.Duration
 	}{
-		{java43, 6 * time.Second, 5 * time.Second}, {java24, 6 * time.Second, 5 * time.Second}, {java43, 6 * time.Second, 2 * time.Second},
-		{java43, 45 * time.Second, 3 * time.Second}, {java39, 45 * time.Second, 3 * time.Second}, {java28, 45 * time.Second, 3 * time.Second}, {java24, 45 * time.Second, 3 * time.Second},
+		{java43, 6 * time.Second, 5 * time.Second}, {java24, 6 * time.Second, 5 * time.Second},
+		{java43, 45 * time.Second, 3 * time.Second}, {java24, 45 * time.Second, 3 * time.Second},
 		{confluentRange, 6 * time.Second, 2 * time.Second}, {confluentRange, 6 * time.Second, 3 * time.Second}, {confluentRange, 45 * time.Second, 3 * time.Second},
 		{franzRange, 6 * time.Second, 2 * time.Second}, {franzRange, 45 * time.Second, 3 * time.Second},
 	} {
