@@ -25,8 +25,9 @@ type drawing struct {
 	Ribbons            []ribbon
 	Bands              []shape
 	Marks              []mark
-	// Dropped is what was left out: incidents older than the drawing can hold.
-	Dropped int
+	// Older says that there are incidents older than the drawing can hold; Undrawn is where those that it holds begin.
+	Older   bool
+	Undrawn float64
 	// Folded says that lanes hold several members, Banded that ribbons were summed up; MembersTotal and RibbonsTotal are the whole.
 	Folded, Banded             bool
 	MembersTotal, RibbonsTotal int
@@ -112,9 +113,13 @@ func draw(h *history, width int, now time.Time, w *words) *drawing {
 	d.RibbonsTotal = h.pieces()
 	d.Banded = d.Folded || d.RibbonsTotal > ribbonsMax || !h.exact()
 	if d.Banded {
-		d.Dropped = h.newest()
+		h.older = h.newest() > 0 || h.older
 	}
 	p := &pen{h: h, d: d, w: w, scale: (d.Right - d.Left) / float64(h.to.Sub(h.from))}
+	if d.Older = h.older; d.Older && len(h.incidents) > 0 {
+		h.forget()
+		d.Undrawn = p.x(began(&h.incidents[0]))
+	}
 	p.columns(now)
 	p.lanes()
 	if d.Banded {

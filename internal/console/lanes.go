@@ -102,3 +102,19 @@ func (h *history) newest() (dropped int) {
 	h.incidents, h.stretches, h.laneOf = h.incidents[dropped:], h.stretches[dropped:], h.laneOf[dropped:]
 	return dropped
 }
+
+// forget leaves out what lies before the first incident: others that are not here happened then.
+func (h *history) forget() {
+	first := began(&h.incidents[0])
+	h.stretches[0] = stretch{from: first, to: first}
+	h.stretches[0].widen(len(h.lanes))
+	for i := range h.lanes {
+		l := &h.lanes[i]
+		l.spans = slices.DeleteFunc(l.spans, func(s span) bool { return !s.to.IsZero() && !s.to.After(first) })
+		for k := range l.spans {
+			if l.spans[k].from.Before(first) {
+				l.spans[k].from = first
+			}
+		}
+	}
+}

@@ -301,10 +301,9 @@ func (s *Console) timelineOf(q *request, g *Group, newest []journal.Incident) (b
 		now = nil
 	}
 	width := q.width
-	b.Draw = draw(newHistory(list.List, now, b.From, b.To), width, q.now, q.words)
-	if b.More {
-		b.Draw.Dropped = max(b.Draw.Dropped, 1)
-	}
+	h := newHistory(list.List, now, b.From, b.To)
+	h.older = b.More
+	b.Draw = draw(h, width, q.now, q.words)
 	d := b.To.Sub(b.From)
 	b.FromMs, b.ToMs, b.Span = b.From.UnixMilli(), b.To.UnixMilli(), d.String()
 	for _, p := range presets {

@@ -18,6 +18,7 @@ type history struct {
 	partitions []kafka.TopicPartition
 	lanes      []lane
 	stretches  []stretch
+	older      bool // there are incidents older than these within the time
 	// laneOf leads from a member's id within one incident to its lane.
 	laneOf []map[string]int
 }

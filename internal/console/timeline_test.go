@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -163,8 +165,8 @@ func TestLargeGroupsAreSummedUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHistory(evenly(c.members, c.partitions, c.times), nil, noon.Add(-8*time.Hour), noon)
 			d := draw(h, 1000, noon, wordsFor("en"))
-			if len(d.Lanes) != c.lanes || d.Folded != c.folded || d.Banded != c.banded || (d.Dropped > 0) != c.dropped {
-				t.Errorf("%d lanes, folded %v, summed up %v, %d dropped", len(d.Lanes), d.Folded, d.Banded, d.Dropped)
+			if len(d.Lanes) != c.lanes || d.Folded != c.folded || d.Banded != c.banded || d.Older != c.dropped || (d.Undrawn > d.Left) != c.dropped {
+				t.Errorf("%d lanes, folded %v, summed up %v, older ones %v, drawn from %v", len(d.Lanes), d.Folded, d.Banded, d.Older, d.Undrawn)
 			}
 			size, ribbons := 0, len(d.Bands)
 			for _, b := range d.Bands {
@@ -249,6 +251,35 @@ func TestNumbers(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+// What is too old for the picture is not drawn as if it had been quiet.
+func TestWhatIsNotDrawnIsSaid(t *testing.T) {
+	list := evenly(3, 6, 5)
+	h := newHistory(list, nil, noon.Add(-8*time.Hour), noon)
+	h.older = true
+	d := draw(h, 1000, noon, wordsFor("en"))
+	oldest := list[0].Began
+	for i := range list {
+		oldest = min(oldest, list[i].Began)
+	}
+	if want := d.Left + (d.Right-d.Left)*float64(oldest.Instant().Time().Sub(noon.Add(-8*time.Hour)))/float64(8*time.Hour); d.Undrawn < want-1 || d.Undrawn > want+1 {
+		t.Errorf("drawn from %v, the oldest incident is at %v", d.Undrawn, want)
+	}
+	for _, l := range d.Lanes {
+		for _, s := range l.Spans {
+			if s.X < d.Undrawn {
+				t.Errorf("%s is there from %v on", l.Label, s.X)
+			}
+		}
+	}
+	for _, r := range d.Ribbons {
+		for _, m := range regexp.MustCompile(`M([0-9.]+),`).FindAllStringSubmatch(r.Own, -1) {
+			if x, err := strconv.ParseFloat(m[1], 64); err != nil || x < d.Undrawn {
+				t.Errorf("a ribbon begins at %s", m[1])
+			}
 		}
 	}
 }
