@@ -70,7 +70,7 @@ var introductions = map[string]string{
 	"small requests": "Requests whose work is next to nothing, one at a time on each of four connections.",
 	"start":          "From exec to the first acknowledged record over a raw socket, and with many partitions from exec until each of them answers.",
 	"memory":         "Resident memory of a broker nobody has used, and what a thousand silent connections add.",
-	"groups":         "The group coordinator, over raw connections that do nothing else. `KiB/member` is what a member adds to the resident memory, its connection aside.",
+	"groups":         "The group coordinator, over raw connections that do nothing else. `KiB/member` is what a member adds to the resident memory, its connection aside. `heartbeats/s` is what the driver managed to send and had answered, of 33,333: fewer say that the machine was busy with others, not that a broker was slow.",
 	"notice":         "A group of three real cooperative consumers, and a fourth joins. `noticed`: from its JoinGroup to the JoinGroup of each of the others. `all assigned`: to the last partition's new owner. `pause`: from the revocation of a partition that moves to its assignment; partitions that stay have none. Heartbeats every 3 s, Kafka's default.",
 	"floor":          "Not a broker: `bench/floor` appends a block and calls fdatasync, one file after the other, with the blocks that the fsync rows above bring to each partition. What a log that flushes each block by itself could do on this disk.",
 }
