@@ -276,6 +276,10 @@ func judge(all []column, whole bool) (failed error) {
 		for _, t := range c.order {
 			a := c.answer[t.Name]
 			switch a.verdict(t) {
+			case "right":
+				if c.rule.rightShare == 1 && (a.or != "" || a.confidence != "measured" && a.confidence != "inferred" && t.Cause != nothing) {
+					failed = errors.Join(failed, fmt.Errorf("%s: %s (%s) was named right, and not surely (%s): %s", c.title, t.Name, t.Cause, a.confidence, a.detail))
+				}
 			case "wrong":
 				failed = errors.Join(failed, fmt.Errorf("%s: %s (%s by %s) was called %s by %s: %s", c.title, t.Name, t.Cause, t.Who, a.cause, a.who, a.detail))
 			case "unknown":

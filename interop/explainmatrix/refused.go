@@ -101,13 +101,15 @@ func staleCommit(s *stage) error {
 // staleCommitJava is the same with Java, whose sticky assignor has a member say what it had, so that its second request is no repetition of the first. It
 // commits after every batch; the batch of that time takes until after the rebalance.
 func staleCommitJava(s *stage) error {
-	if _, err := s.member(java, "sticky", "a", ""); err != nil {
+	const wait = 12 * time.Second // for b, and the longest that its batch may take
+	patient := func(c *groups.Config) { c.PollMaxMs = int(wait.Milliseconds()) }
+	if _, err := s.member(java, "sticky", "a", "", patient); err != nil {
 		return err
 	}
 	if err := s.settled(1); err != nil {
 		return err
 	}
-	b, err := s.member(java, "sticky", "b", "ib", func(c *groups.Config) {
+	b, err := s.member(java, "sticky", "b", "ib", patient, func(c *groups.Config) {
 		c.SessionMs, c.HeartbeatMs = int(deafSession.Milliseconds()), int(deafHeartbeat.Milliseconds())
 	})
 	if err != nil {
@@ -116,13 +118,12 @@ func staleCommitJava(s *stage) error {
 	if err := s.settled(2); err != nil {
 		return err
 	}
-	if _, err := s.member(java, "sticky", "c", ""); err != nil {
+	if _, err := s.member(java, "sticky", "c", "", patient); err != nil {
 		return err
 	}
-	// The wait for b is 7 s, which is also the longest that its batch may take.
-	if err := errors.Join(s.seen("PreparingRebalance"), s.sleep(4*time.Second), b.Sleep(6*time.Second), s.seen("Stable"), s.sleep(time.Second)); err != nil {
+	if err := errors.Join(s.seen("PreparingRebalance"), s.sleep(wait/2), b.Sleep(wait*3/4), s.seen("Stable"), s.sleep(time.Second)); err != nil {
 		return err
 	}
 	s.now("b")
-	return errors.Join(s.sleep(4*time.Second), s.settled(3))
+	return errors.Join(s.sleep(wait/2), s.settled(3))
 }
