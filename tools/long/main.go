@@ -47,6 +47,7 @@ func rows() []row {
 		row{"power-cut scripts, cut before every operation", "POWERCUT_SEEDS=1500 go test ./internal/storage -count=1 -timeout 30m -run '^TestPowerCutScripts' -v"},
 		row{"mutation of every sync", "MUTATION=1 go test ./internal/storage -count=1 -timeout 60m -run Mutation -v"},
 		row{"wire-diff", "cd interop && go run ./wirediff"},
+		row{"2,000 random walks of groups beside Apache Kafka", "cd interop && go run ./groupwalk -walks 2000"},
 		row{"clients on Barnabas", "cd interop && INTEROP_BROKER=barnabas CGO_ENABLED=1 go test ./clients -count=1 -timeout 30m"},
 		row{"consumer groups on both brokers, side by side", "cd interop && rm -rf ../tmp/groups && export CGO_ENABLED=1 INTEROP_GROUPS=all INTEROP_KEEP=../../tmp/groups && " +
 			"INTEROP_BROKER=barnabas go test ./groups -count=1 -timeout 40m && INTEROP_BROKER=kafka go test ./groups -count=1 -timeout 40m && go run ./groupsdoc -rows ../tmp/groups"},
