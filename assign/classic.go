@@ -31,7 +31,7 @@ func newNames(n int, name func(int32) string) names {
 	return t
 }
 
-// classic is a problem together with the way back to the caller's members and topics.
+// classic is a problem together with the way back to the caller's members and topics, and so the dialect of the classic protocol.
 type classic struct {
 	problem
 	input   []Member

@@ -109,7 +109,7 @@ func (ServerRange) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPar
 	return c.out, nil
 }
 
-// identified is a problem with the way back to the coordinator's members and topic ids.
+// identified is a problem with the way back to the coordinator's members and topic ids: the dialect of KIP-848.
 type identified struct {
 	problem
 	input   []GroupMember

@@ -5,14 +5,19 @@ import (
 	"slices"
 )
 
-// steady is how a group goes on in which everybody holds what an assignor gave him, nobody contradicts, and every component is even: the
+// steady is how a group goes on in which every member holds what an assignor gave it, nobody contradicts, and every component is even: the
 // usual case. The plan is that of even.go, but who owns a partition need not be kept: it is enough to know, of each partition, that somebody
-// does. What a member gives up depends on its own list only, which is cut short while it is being read, and who gives something up gets nothing.
+// does. What a member gives up depends on its own list only, which is cut short while it is being read, and who gives something up gets
+// nothing. So a list that stays is looked at once.
+//
+//	q = 2      C1={0,1,2}  ->  C1={0,1}     bits 0 1 . . . .
+//	           C2={3,4}        stays        bits 0 1 . 3 4 .
+//	           C3={}                        short; the bits that are missing are for it: 2 5 (on hold: 5)
 type steady[E any] struct {
 	lists[E]
 	hold    bool  // what a member loses is not given to another yet
-	taken   marks // partitions that somebody holds and keeps
-	gone    marks // with hold: partitions that were somebody's
+	taken   marks // partitions that somebody holds; also those that it loses, since nobody else may claim them
+	gone    marks // the latter
 	load    []int32
 	entries int // of lists that are still to be read
 	cut     []E // lists that were cut short
@@ -28,10 +33,8 @@ type change struct {
 // newSteady takes its arrays from pr.space. entries is how many the lists have in all.
 func newSteady[E any](pr *problem, d dialect[E], entries int, hold bool) steady[E] {
 	s := steady[E]{lists: newLists(pr, d), hold: hold, entries: entries}
-	s.load, s.taken = pr.space.cut(pr.members()), marks(pr.space.cut(pr.partitions()/32+1))
-	if hold {
-		s.gone = marks(pr.space.cut(len(s.taken)))
-	}
+	words := pr.partitions()/32 + 1
+	s.load, s.taken, s.gone = pr.space.cut(pr.members()), pr.space.cut(words), pr.space.cut(words)
 	return s
 }
 
@@ -47,11 +50,10 @@ func (s *steady[E]) plan(parts []component) bool {
 
 // even does for a component what solver.even does: the same loads, and the same partitions go to the same members.
 func (s *steady[E]) even(part *component) bool {
-	d, free := s.dealer(part, s.load), int32(0)
+	d, free, released := s.dealer(part, s.load), int32(0), int32(0)
 	for _, t := range part.topics {
 		free += s.size(t)
 	}
-	released := int32(0)
 	k := s.problem.class[part.members[0]]
 	for _, m := range part.members {
 		list := s.dialect.keep(m)
@@ -80,7 +82,7 @@ func (s *steady[E]) even(part *component) bool {
 	s.gains = slices.Grow(s.gains, int(free))
 	for _, t := range part.topics {
 		end := s.base[t+1]
-		for p := s.taken.nextFree(s.base[t], end); p < end; p = s.taken.nextFree(p+1, end) {
+		for p := s.nextFree(s.base[t], end); p < end; p = s.nextFree(p+1, end) {
 			if m := d.next(); !s.hold || !s.gone.has(p) {
 				s.gains = append(s.gains, change{m, p, true})
 			}
@@ -148,7 +150,7 @@ func (s *steady[E]) drop(m int32, list []E, load, count int32) {
 			s.dialect.fill(s.cut[len(s.cut)-1:], topics[i:], end, partitions)
 		}
 		for _, p := range partitions[at:] {
-			s.lose(s.base[topics[i]] + p)
+			s.gone.add(s.base[topics[i]] + p)
 		}
 	}
 	s.cut = append(s.cut, list[from:]...)
@@ -198,16 +200,21 @@ func (s *steady[E]) from(list []E, h int32) (n int32) {
 	return n
 }
 
-func (s *steady[E]) lose(p int32) {
-	s.taken[p>>5] &^= 1 << (p & 31)
-	if s.hold {
-		s.gone[p>>5] |= 1 << (p & 31)
+// nextFree is the first partition from p on that nobody holds, or loses, or end.
+func (s *steady[E]) nextFree(p, end int32) int32 {
+	for p < end {
+		if free := uint32(^s.taken[p>>5]|s.gone[p>>5]) >> (p & 31); free != 0 {
+			return min(p+int32(bits.TrailingZeros32(free)), end)
+		}
+		p = (p | 31) + 1
 	}
+	return end
 }
 
 // marks is a bit for each partition.
 type marks []int32
 
+func (k marks) add(p int32)      { k[p>>5] |= 1 << (p & 31) }
 func (k marks) has(p int32) bool { return k[p>>5]&(1<<(p&31)) != 0 }
 
 // addAll marks the partitions of a topic that lies from base to end; false when there are none, they do not ascend, do not exist, or one is
@@ -227,15 +234,4 @@ func (k marks) addAll(base, end int32, partitions []int32) bool {
 		k[w] |= bit
 	}
 	return len(partitions) > 0
-}
-
-// nextFree is the first partition from p on that is not marked, or end.
-func (k marks) nextFree(p, end int32) int32 {
-	for p < end {
-		if free := ^uint32(k[p>>5]) >> (p & 31); free != 0 {
-			return min(p+int32(bits.TrailingZeros32(free)), end)
-		}
-		p = (p | 31) + 1
-	}
-	return end
 }
