@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/barnabas-mq/barnabas/interop/rig"
 )
 
 func init() { goMembers["kcat"] = kcatMember }
@@ -39,6 +42,8 @@ func kcatMember(ctx context.Context, cfg Config, m *goMember) error {
 	defer reader.Close()
 	cmd := exec.Command("kcat", append(args, cfg.Topic)...) // in this process's group: it is stopped and killed with it
 	cmd.Stdout, cmd.Stderr = writer, writer
+	runtime.LockOSThread()
+	rig.DieWithUs(cmd)
 	err = cmd.Start()
 	writer.Close()
 	if err != nil {

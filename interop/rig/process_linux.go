@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// DieWithUs has a child end with this process, however that ends. The child stays in our process group. It is the end of the thread that counts:
+// callers lock theirs.
+func DieWithUs(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
 // tie puts a child into a process group of its own and has the kernel kill it when the thread that started it ends: callers lock theirs.
 func tie(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -11,6 +11,9 @@ import (
 
 func tie(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
+// DieWithUs is written for Linux only.
+func DieWithUs(*exec.Cmd) {}
+
 // Usage of a process since it started.
 type Usage struct {
 	CPU      time.Duration // user and system time of all its threads
