@@ -108,12 +108,11 @@ func (s *server) cpu() time.Duration {
 
 // result is what was measured.
 type result struct {
-	Filled        filled
-	Start         row   // of the broker, until it has read its history
-	BrokerPeak    int64 // memory, over all of it
-	Commands      []row
-	Pages         []row
-	Opened, Ready int64 // bytes of the stream of changes; 0
+	Filled     filled
+	Start      row   // of the broker, until it has read its history
+	BrokerPeak int64 // memory, over all of it
+	Commands   []row
+	Pages      []row
 }
 
 // row is one question: the medians of its repetitions.

@@ -103,6 +103,9 @@ func TestALongJournalIsReadFromItsEnd(t *testing.T) {
 		if n < tc.least || n > tc.most || r.Looked > tc.looked || r.Dropped > 0 || r.Unread > 0 {
 			t.Errorf("%s: %d incidents, looked at %d records, %d dropped, %d unread", tc.what, n, r.Looked, r.Dropped, r.Unread)
 		}
+		if r.LookedBytes > int64(tc.looked)*400 || tc.looked == 1000 && r.Fetches > 3 {
+			t.Errorf("%s: %d bytes in %d fetches", tc.what, r.LookedBytes, r.Fetches)
+		}
 		if n > 0 && r.Incidents[n-1].ID != tc.newest {
 			t.Errorf("%s: the newest is %s", tc.what, r.Incidents[n-1].ID)
 		}
