@@ -321,7 +321,9 @@ func (c *cell) peace(d time.Duration) *peace {
 	for _, x := range c.exchanges()[joined:] {
 		if _, ok := x.Request.(*kmsg.HeartbeatRequest); ok {
 			silent = silent || !beat.IsZero() && x.Asked.Sub(beat) >= c.session
-			beat = x.Asked
+			if beat = x.Asked; x.Answered.After(beat) { // while it waits for an answer it is not silent by itself
+				beat = x.Answered
+			}
 		}
 		switch resp := x.Response.(type) {
 		case *kmsg.HeartbeatResponse:
