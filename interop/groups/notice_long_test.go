@@ -92,6 +92,7 @@ func TestNoticeOfALeave(t *testing.T) {
 			leave, closing := groups.Figure{Table: "leave", Line: line}, groups.Figure{Table: "close", Line: line}
 			both(t, line, brokers, func(t *testing.T, broker *rig.Broker, on bool) {
 				c := quietCell(t, broker, client, groups.Scenario("leave "+way))
+				c.session = 45 * time.Second // the default of most
 				switch way {
 				case "auto-commit":
 					c.extra.AutoCommitMs = 5000
