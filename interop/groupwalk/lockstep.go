@@ -25,21 +25,18 @@ type view struct {
 
 // entry is an answer, or a group as DescribeGroups shows it.
 type entry struct {
-	what    string
-	api     string
-	version int16
-	group   int
-	fields  []field
+	what   string
+	api    string
+	fields []field
 }
 
 // difference is where two transcripts part.
 type difference struct {
-	api     string
-	version int16
-	what    string // which answer, of whom
-	path    string
-	a, b    string
-	step    int
+	api  string
+	what string // which answer, of whom
+	path string
+	a, b string
+	step int
 }
 
 func (d *difference) String() string {
@@ -56,7 +53,7 @@ const fences = 4
 
 // How long two brokers that differ get to agree, before it counts.
 const (
-	patience = 2500 * time.Millisecond
+	patience = 10 * time.Second
 	// patienceShrinking is for the many plays of a walk that is known to differ.
 	patienceShrinking = 700 * time.Millisecond
 	// patienceTimed is for steps that wait for a timer.
@@ -300,7 +297,7 @@ func (p *player) show(v *view) {
 	for i, g := range v.described.Groups {
 		one := kmsg.NewPtrDescribeGroupsResponse()
 		one.Groups = []kmsg.DescribeGroupsResponseGroup{g}
-		v.groups = append(v.groups, entry{what: fmt.Sprintf("group g%d", i), api: "group", group: i, fields: p.render(nil, one)})
+		v.groups = append(v.groups, entry{what: fmt.Sprintf("group g%d", i), api: "group", fields: p.render(nil, one)})
 		v.states = append(v.states, g.State)
 	}
 	for _, c := range p.calls {
@@ -310,7 +307,7 @@ func (p *player) show(v *view) {
 
 // entry is a call's answer as it stands in the transcript.
 func (p *player) entry(c *call) entry {
-	e := entry{what: c.name(), api: c.kind, version: c.req.GetVersion(), group: c.group}
+	e := entry{what: c.name(), api: c.kind}
 	if c.answer != nil {
 		e.fields = p.render(c.req, c.answer)
 	}
@@ -362,14 +359,14 @@ func (l *lockstep) compare(views [2]view) verdict {
 			b, ok := at[a.what]
 			delete(at, a.what)
 			if !ok {
-				see(&difference{api: a.api, version: a.version, what: a.what, path: "answered", a: a.summary(), b: missing})
+				see(&difference{api: a.api, what: a.what, path: "answered", a: a.summary(), b: missing})
 				continue
 			}
 			compareFields(a, b, see)
 		}
 		for _, b := range bs {
 			if _, extra := at[b.what]; extra {
-				see(&difference{api: b.api, version: b.version, what: b.what, path: "answered", a: missing, b: b.summary()})
+				see(&difference{api: b.api, what: b.what, path: "answered", a: missing, b: b.summary()})
 			}
 		}
 	}
@@ -404,12 +401,12 @@ func compareFields(a, b entry, see func(*difference)) {
 			v = "(absent)"
 		}
 		if v != f.value {
-			see(&difference{api: a.api, version: a.version, what: a.what, path: f.path, a: f.value, b: v})
+			see(&difference{api: a.api, what: a.what, path: f.path, a: f.value, b: v})
 		}
 	}
 	for _, f := range b.fields {
 		if v, extra := at[f.path]; extra {
-			see(&difference{api: a.api, version: a.version, what: a.what, path: f.path, a: "(absent)", b: v})
+			see(&difference{api: a.api, what: a.what, path: f.path, a: "(absent)", b: v})
 		}
 	}
 }

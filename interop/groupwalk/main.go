@@ -235,7 +235,11 @@ func walkAll(ctx context.Context, o options, m mode, n int, table []*explanation
 	defer cancel(nil)
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(o.workers, n) {
+	at := o.workers
+	if m.timed {
+		at *= 4 // they wait, most of the time
+	}
+	for range min(at, n) {
 		workers.Go(func() {
 			for ctx.Err() == nil {
 				i := next.Add(1) - 1

@@ -95,9 +95,6 @@ const (
 	genFar  = 1000
 )
 
-// Protocol names whose order in the tables of a Java broker is their order by name, so that a tied vote ends alike on both.
-var protocolNames = []string{"range", "roundrobin", "steady"}
-
 func generate(m mode, seed uint64) *walk {
 	r := rand.New(rand.NewPCG(seed, uint64(len(m.name))))
 	g := &generator{Rand: r, mode: m, walk: &walk{mode: m.name, seed: seed, groups: 1}}
@@ -123,6 +120,8 @@ type generator struct {
 	mode mode
 }
 
+// takeSeats draws who takes part. The names of the protocols stand in the tables of a Java broker in the order of the alphabet, so that a vote that is tied
+// ends alike on both.
 func (g *generator) takeSeats() {
 	lists := [][]string{{"range"}, {"range", "steady"}, {"steady", "range"}, {"roundrobin", "range"}, {"range", "roundrobin", "steady"}, {"steady", "roundrobin", "range"}}
 	kind := "consumer"
