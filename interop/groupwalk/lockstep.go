@@ -58,6 +58,8 @@ const (
 	patienceShrinking = 700 * time.Millisecond
 	// patienceTimed is for steps that wait for a timer.
 	patienceTimed = 12 * time.Second
+	// looksMin is how often, at least, each is looked at meanwhile.
+	looksMin = 20
 )
 
 // lockstep plays a walk at both brokers at once and compares after each step.
@@ -144,7 +146,7 @@ func (l *lockstep) settle(ctx context.Context, s step) (*difference, error) {
 		bound = patienceTimed
 	}
 	var v verdict
-	for began, quiet := time.Now(), 0; ; {
+	for began, looks, quiet := time.Now(), 0, 0; ; looks++ {
 		if err := l.both(func(p *player) error { return look(index(p), rounds) }); err != nil {
 			return nil, err
 		}
@@ -157,7 +159,8 @@ func (l *lockstep) settle(ctx context.Context, s step) (*difference, error) {
 		if v.diff != nil && slices.Equal(whats(views[0].answers), whats(views[1].answers)) && v.diff.api != "group" {
 			break // an answer does not change any more
 		}
-		if time.Since(began) > bound {
+		// A stall of one broker takes time, but the other must not be judged by a single look at it.
+		if time.Since(began) > bound && looks >= looksMin {
 			break
 		}
 		rounds = 1
