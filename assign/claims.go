@@ -135,10 +135,9 @@ func claimLists[E any](pr *problem, d dialect[E], entries int) (cl claims, l lis
 				from++
 			}
 		}
-		t := none
 		for i := from; i < len(list); i++ {
 			cl.tidy = false
-			t = d.find(&list[i], t+1)
+			t := d.find(&list[i])
 			for _, p := range d.indexes(&list[i]) {
 				cl.claim(m, t, p, generation)
 			}

@@ -191,7 +191,7 @@ func (c *classic) follow(list, before []TopicPartitions, singles []int32) int {
 	return n
 }
 
-func (c *classic) find(e *TopicPartitions, hint int32) int32 { return c.guess(e.Topic, hint) }
+func (c *classic) find(e *TopicPartitions) int32 { return c.lookup(e.Topic) }
 
 func (c *classic) is(e *TopicPartitions, t int32) bool { return same(e.Topic, c.name(t)) }
 

@@ -17,8 +17,8 @@ type dialect[E any] interface {
 	// follow is how many topics two lists have in common at their beginning. For each of these it notes single(partitions) of the
 	// entry in list.
 	follow(list, before []E, singles []int32) int
-	// find is the number of an entry's topic, or none. It is quick when that is hint, or one of the next few.
-	find(e *E, hint int32) int32
+	// find is the number of an entry's topic, or none.
+	find(e *E) int32
 	// is says whether e's topic is t.
 	is(e *E, t int32) bool
 	// indexes are the partitions of e.
@@ -82,16 +82,18 @@ func (l *lists[E]) name(k int32, list []E, n int, before []E) bool {
 			last = topics[i-1]
 		}
 		e := &list[i]
-		// It may well be one of the next, or else a neighbour of what the other list has here.
-		if at == 0 || all[at-1] != last {
-			at = l.place(all, last+1)
-		}
-		at, found = l.near(e, all, at)
-		if !found && n < len(known) {
-			at, found = l.near(e, all, l.place(all, known[n]))
+		// It may well be the one after that of the other list, or without one, one of the next.
+		if n < len(known) {
+			at = l.place(all, known[n]) + 1
+			found = at < len(all) && l.dialect.is(e, all[at])
+		} else {
+			if at == 0 || all[at-1] != last {
+				at = l.place(all, last+1)
+			}
+			at, found = l.near(e, all, at)
 		}
 		if !found {
-			t := l.dialect.find(e, last+1)
+			t := l.dialect.find(e)
 			if at = l.place(all, t); t < 0 || at == len(all) || all[at] != t {
 				return false
 			}

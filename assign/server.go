@@ -279,7 +279,7 @@ func (c *identified) follow(list, before []IDPartitions, singles []int32) int {
 	return n
 }
 
-func (c *identified) find(e *IDPartitions, hint int32) int32 { return c.guess(&e.Topic, hint) }
+func (c *identified) find(e *IDPartitions) int32 { return c.lookup(&e.Topic) }
 
 func (c *identified) is(e *IDPartitions, t int32) bool { return e.Topic == c.known[c.topic[t]].ID }
 
