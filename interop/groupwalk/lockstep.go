@@ -74,7 +74,7 @@ type lockstep struct {
 	excused    map[*explanation]int
 	last       [2]view
 	before     [2]int // calls made before this step
-	ended      bool // by an explained difference that leaves different groups behind
+	ended      bool   // by an explained difference that leaves different groups behind
 	patience   time.Duration
 	at         int // the step at which run gave up
 }
