@@ -55,6 +55,8 @@ type conn struct {
 	beat  wire.HeartbeatRequest
 	held  holding
 	bound atomic.Pointer[boundRelease]
+	// endedHold is set while the request is handled that ended a hold.
+	endedHold bool
 
 	// parked carries answers from the reader to the finisher, which is started by the first.
 	parked  chan parked
@@ -469,11 +471,11 @@ func (c *conn) busy() bool {
 }
 
 // busyBeyond is busy, but an answer that only has to be written does not count: it is waited for. A client that has it may send its next request
-// before the finisher has noted that it was written.
+// before the finisher has noted that it was written; and the heartbeat that this very request has ended is about to be answered.
 func (c *conn) busyBeyond() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.waiting == 1 && c.writing {
+	for c.waiting == 1 && (c.writing || c.endedHold) {
 		c.drained.Wait()
 	}
 	return c.waiting > 0

@@ -112,6 +112,7 @@ type boundRelease struct {
 // arrived is called when the first byte of a request is there. It ends a hold; and it tells the breaker how soon something came after a hold that
 // had lasted as long as it may. At once means that it was waiting for the answer: in the client, or in a proxy.
 func (c *conn) arrived() {
+	c.endedHold = c.held.id != 0
 	c.endHold()
 	if b := c.bound.Swap(nil); b != nil {
 		now := c.srv.deps.Now()

@@ -83,6 +83,28 @@ func TestAHeldHeartbeatTellsOfARebalanceWhenItBegins(t *testing.T) {
 	}
 }
 
+// A Java client sends its next heartbeat while the last one is held: that one is answered, and the new one held, or the member is out of reach for
+// a whole interval.
+func TestTheHeartbeatThatEndsAHoldIsHeldInItsTurn(t *testing.T) {
+	b := testkit.Start(t)
+	a := newMember(t, b, "g")
+	a.introduce("apache-kafka-java", "4.1.0")
+	a.alone()
+	a.beat()
+	for range 300 {
+		for waitingGroups(t, b) != "1" {
+			time.Sleep(time.Millisecond)
+		}
+		a.beat()
+		if code := a.beaten(); code != kafka.None {
+			t.Fatal(code)
+		}
+	}
+	if got := holds(t, b); got != "request 300" {
+		t.Errorf("holds: %s", got)
+	}
+}
+
 func TestNothingWaitsBehindAHeldHeartbeat(t *testing.T) {
 	b := testkit.Start(t)
 	a := newMember(t, b, "g")
