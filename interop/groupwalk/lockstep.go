@@ -60,7 +60,7 @@ const (
 	patienceTimed = 12 * time.Second
 	// looksMin is how often, at least, each is looked at meanwhile.
 	looksMin = 20
-	// quietWaiting is how often they must look alike while a call of the step waits.
+	// quietWaiting is how often they must look alike while a call waits.
 	quietWaiting = 10
 )
 
@@ -73,8 +73,7 @@ type lockstep struct {
 	compared   int // answers
 	excused    map[*explanation]int
 	last       [2]view
-	before     [2]int // calls made before this step
-	ended      bool   // by an explained difference that leaves different groups behind
+	ended      bool // by an explained difference that leaves different groups behind
 	patience   time.Duration
 	at         int // the step at which run gave up
 }
@@ -83,7 +82,7 @@ type lockstep struct {
 func (l *lockstep) run(ctx context.Context) (*difference, error) {
 	for n, s := range l.steps {
 		for i, p := range l.players {
-			p.states, l.before[i] = l.last[i].states, p.made
+			p.states = l.last[i].states
 		}
 		l.transcript = append(l.transcript, fmt.Sprintf("%3d  %s", n, s))
 		if err := l.both(func(p *player) error { return p.play(ctx, s) }); err != nil {
@@ -234,12 +233,10 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// quietNeeded is how many looks in a row must find both brokers alike.
+// quietNeeded is how many looks in a row must find both brokers alike: more where a call waits, since its answer may be on the way.
 func (l *lockstep) quietNeeded(v verdict) int {
-	for i, p := range l.players {
-		if len(p.calls) > 0 && p.calls[len(p.calls)-1].n > l.before[i] || v.oneSided {
-			return quietWaiting
-		}
+	if v.oneSided || len(l.players[0].calls)+len(l.players[1].calls) > 0 {
+		return quietWaiting
 	}
 	return 1
 }
