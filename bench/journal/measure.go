@@ -220,8 +220,8 @@ func (o options) command(ctx context.Context, s *server, args []string) (row, er
 		}
 		cpu = append(cpu, ms(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()))
 		broker = append(broker, ms(s.cpu()-before))
-		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			peak = append(peak, float64(u.Maxrss)/1024)
+		if mb, ok := peakMB(cmd.ProcessState); ok {
+			peak = append(peak, mb)
 		}
 		r.Bytes = out.Len()
 		r.AnswerBegins = strings.SplitN(out.String(), "\n", 2)[0]
