@@ -47,14 +47,19 @@ type call struct {
 }
 
 // travel is when a message that is sent now arrives, in one direction.
-func (w *world) travel(l *link, last *vtime.Instant) vtime.Instant {
+func (w *world) travel(m *member, last *vtime.Instant) vtime.Instant {
+	l := &m.link
 	at := max(w.now, l.cut)
 	at = at.Add(time.Duration(w.sc.Network.Latency) + l.rng.within(time.Duration(w.sc.Network.Jitter)))
+	sent := at
 	for again := retransmit; l.rng.chance(int64(w.sc.Network.Loss)); again *= 2 {
 		at = at.Add(again)
 		if again > time.Minute {
 			break
 		}
+	}
+	if at.Since(sent) > time.Duration(m.cfg.SessionTimeout)/2 { // lost so often that it may cost the membership: as good as a cut
+		w.happened(at.Since(w.now))
 	}
 	at = max(at, *last)
 	*last = at
@@ -70,7 +75,7 @@ func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coo
 		w.push(event{at: w.now.Add(timeout), m: m, run: func() { c.answer(lost{}) }})
 		return
 	}
-	e := event{at: w.travel(&m.link, &m.link.up), run: func() { w.coord.receive(c) }}
+	e := event{at: w.travel(m, &m.link.up), run: func() { w.coord.receive(c) }}
 	if a == apiHeartbeat || a == apiCommit {
 		w.pushDull(e)
 	} else {
@@ -87,7 +92,7 @@ func (w *world) tell(c *call, body any) {
 		}
 		return
 	}
-	e := event{at: w.travel(&m.link, &m.link.down), m: m, run: func() { c.answer(body) }}
+	e := event{at: w.travel(m, &m.link.down), m: m, run: func() { c.answer(body) }}
 	if c.api == apiHeartbeat || c.api == apiCommit {
 		w.pushDull(e)
 	} else {
