@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"slices"
@@ -178,7 +177,7 @@ func (p *player) send(ctx context.Context, s *seat, group int, req kmsg.Request)
 	}
 	c := &call{n: p.made, kind: kind, what: fmt.Sprintf("%c %s v%d", 'a'+s.n, kmsg.NameForKey(req.Key()), req.GetVersion()), seat: s, group: group, conn: free, req: req}
 	if err := free.Send(ctx, req); err != nil {
-		c.err = plain(err)
+		c.err = wire.Plain(err)
 	}
 	free.call = c
 	p.calls = append(p.calls, c)
@@ -202,7 +201,7 @@ func (p *player) collect(ctx context.Context) ([]*call, error) {
 			}
 			c.answer, c.err = c.conn.Receive(ctx, c.req)
 			if c.err != nil && c.answer == nil {
-				c.err = plain(c.err)
+				c.err = wire.Plain(c.err)
 			}
 		}
 		if c.err != nil {
@@ -231,18 +230,6 @@ func readable(nc net.Conn) (bool, error) {
 		there = !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.EINTR)
 	})
 	return there, err
-}
-
-// plain says in words without addresses what went wrong with a connection.
-func plain(err error) error {
-	var netErr net.Error
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return errors.New("connection closed")
-	case errors.As(err, &netErr) && netErr.Timeout():
-		return errors.New("no answer in time")
-	}
-	return err
 }
 
 // learn takes from an answer what its client would.

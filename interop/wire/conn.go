@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -131,4 +132,16 @@ func (c *Conn) setDeadline(ctx context.Context) {
 		deadline = time.Now().Add(30 * time.Second)
 	}
 	_ = c.nc.SetDeadline(deadline)
+}
+
+// Plain says in words without addresses what went wrong with a connection.
+func Plain(err error) error {
+	var netErr net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return errors.New("connection closed")
+	case errors.As(err, &netErr) && netErr.Timeout():
+		return errors.New("no answer in time")
+	}
+	return err
 }

@@ -516,7 +516,7 @@ func silent(r *run, q *kmsg.ProduceRequest) {
 		r.conn = c
 	}
 	if err := r.conn.Send(r.ctx, q); err != nil {
-		r.note("outcome", plain(err).Error())
+		r.note("outcome", wire.Plain(err).Error())
 		return
 	}
 	next := kmsg.NewPtrApiVersionsRequest()

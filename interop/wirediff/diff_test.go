@@ -71,20 +71,6 @@ func TestCompareNotices(t *testing.T) {
 	}
 }
 
-func TestGlob(t *testing.T) {
-	for _, tc := range []struct {
-		pattern, text string
-		want          bool
-	}{
-		{"a", "a", true}, {"a", "ab", false}, {"*", "", true}, {"*", "anything", true}, {"a*", "abc", true}, {"a*", "ba", false}, {"*c", "abc", true},
-		{"a*c", "abc", true}, {"a*c", "ac", true}, {"a*c", "a", false}, {"*.b[*].c", "x.b[1].c", true}, {"*.b[*].c", "x.b[1].d", false}, {"aa*a", "aa", false},
-	} {
-		if got := glob(tc.pattern, tc.text); got != tc.want {
-			t.Errorf("glob(%q, %q) = %t", tc.pattern, tc.text, got)
-		}
-	}
-}
-
 func TestAnExplanationCoversOnlyItsVersions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "explained.txt")
 	if err := os.WriteFile(path, []byte("# words\n\nFetch | 4-6,9 | a case | *.X | why | and more\n"), 0o600); err != nil {

@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/interop/rig"
@@ -203,19 +200,7 @@ func (r *run) ask(req kmsg.Request) (kmsg.Response, error) {
 	}
 	r.conn.Close()
 	r.conn = nil
-	return nil, plain(err)
-}
-
-// plain says in words without addresses what went wrong with a connection.
-func plain(err error) error {
-	var netErr net.Error
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return errors.New("connection closed")
-	case errors.As(err, &netErr) && netErr.Timeout():
-		return errors.New("no answer in time")
-	}
-	return err
+	return nil, wire.Plain(err)
 }
 
 // await asks until ok is satisfied: metadata of a new topic arrives a moment after its creation.

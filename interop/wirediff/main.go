@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/interop/explained"
 	"github.com/barnabas-mq/barnabas/interop/rig"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -89,7 +90,7 @@ func compareBrokers(ctx context.Context, kindA, kindB rig.Kind, explainedPath, o
 	requests, fields := 0, 0
 	for _, c := range cases() {
 		name := kmsg.NameForKey(c.key)
-		if onlyKey != "" && !glob(onlyKey, name) || onlyCase != "" && !strings.Contains(c.name, onlyCase) {
+		if onlyKey != "" && !explained.Glob(onlyKey, name) || onlyCase != "" && !strings.Contains(c.name, onlyCase) {
 			continue
 		}
 		lo, hi, ok := common(envs, c.key)
