@@ -153,7 +153,7 @@ func (c *classic) classify(first []int32) {
 	c.classTopics = sets.lists
 }
 
-func sameList(a, b []string) bool {
+func sameList[T comparable](a, b []T) bool {
 	if len(a) != len(b) {
 		return false
 	}

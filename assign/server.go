@@ -221,7 +221,7 @@ func (c *identified) classify(first []int32) error {
 	var before []TopicID
 	for m, i := range c.members {
 		topics := c.input[i].Topics
-		if m > 0 && len(topics) == len(before) && (len(topics) == 0 || &topics[0] == &before[0] || slices.Equal(topics, before)) {
+		if m > 0 && sameList(topics, before) {
 			c.class[m] = c.class[m-1]
 			continue
 		}

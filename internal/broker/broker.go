@@ -63,10 +63,8 @@ type Broker struct {
 	parts   *replicadriver.Set
 	control *controllerdriver.Driver
 	groups  *groupdriver.Coordinator
-	// groupShards is how many partitions the groups are divided over.
-	groupShards atomic.Int32
-	journal     *journaldriver.Driver // nil when it is off
-	counted     map[string]string     // the incident of each group that was counted last; of the journal's goroutine
+	journal *journaldriver.Driver // nil when it is off
+	counted map[string]string     // the incident of each group that was counted last; of the journal's goroutine
 	// image is the metadata as far as it has been carried out; control's own may be ahead, and is not there yet while the first is.
 	image   atomic.Pointer[meta.Image]
 	created sync.Map // topic -> vtime.Instant, of those that came since the start

@@ -75,7 +75,6 @@ func (b *Broker) leadGroups(im *meta.Image, ch meta.Changes) {
 	if t == nil {
 		return
 	}
-	b.groupShards.Store(t.NumPartitions())
 	b.groups.Resize(t.NumPartitions())
 	for _, c := range ch.Partitions {
 		if c.Topic.Name != kafka.OffsetsTopic || c.New == nil {

@@ -55,8 +55,8 @@ func (b *Broker) groupNotes(shard int32, notes []runtime.TimedNote) {
 
 // groupsDropped tells the journal that nothing more will be heard of the rebalances under way in a shard.
 func (b *Broker) groupsDropped(shard int32) {
-	if n := b.groupShards.Load(); b.journal != nil && n > 0 {
-		b.journal.Lost(func(group string) bool { return kafka.PartitionOf(group, n) == shard })
+	if b.journal != nil {
+		b.journal.Lost(func(group string) bool { return b.groups.ShardOf(group) == shard })
 	}
 }
 

@@ -347,9 +347,7 @@ func TestHeldHeartbeatsAgainstAModel(t *testing.T) {
 	if strings.Contains(got, "bound ") || strings.Contains(got, "gone ") {
 		t.Errorf("holds ended by their bound, or because somebody was put out: %s", got)
 	}
-	for waitingGroups(t, b) != "0" {
-		time.Sleep(time.Millisecond)
-	}
+	awaitMetric(t, b, groupsWaiting, "0")
 }
 
 func (w *walker) leave() error {

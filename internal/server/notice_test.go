@@ -67,9 +67,7 @@ func TestAHeldHeartbeatTellsOfARebalanceWhenItBegins(t *testing.T) {
 	a.alone()
 	other.getID()
 	a.beat()
-	for waitingGroups(t, b) != "1" {
-		time.Sleep(time.Millisecond)
-	}
+	awaitMetric(t, b, groupsWaiting, "1")
 	began := time.Now()
 	other.Send(other.joinRequest("m"))
 	if code := a.beaten(); code != kafka.RebalanceInProgress {
@@ -92,9 +90,7 @@ func TestTheHeartbeatThatEndsAHoldIsHeldInItsTurn(t *testing.T) {
 	a.alone()
 	a.beat()
 	for range 300 {
-		for waitingGroups(t, b) != "1" {
-			time.Sleep(time.Millisecond)
-		}
+		awaitMetric(t, b, groupsWaiting, "1")
 		a.beat()
 		if code := a.beaten(); code != kafka.None {
 			t.Fatal(code)
@@ -181,9 +177,7 @@ func TestAHoldThatTheMemberEndsOnAnotherConnectionIsNoBound(t *testing.T) {
 	elsewhere.member, elsewhere.generation = a.member, a.generation
 	for i := range int64(4) {
 		a.beat()
-		for waitingGroups(t, b) != "1" {
-			time.Sleep(time.Millisecond)
-		}
+		awaitMetric(t, b, groupsWaiting, "1")
 		if code := elsewhere.heartbeat(); code != kafka.None {
 			t.Fatal(code)
 		}
@@ -226,9 +220,7 @@ func TestStoppingTheBrokerAnswersHeldHeartbeats(t *testing.T) {
 	a.introduce("kgo", "1.20")
 	a.alone()
 	a.beat()
-	for waitingGroups(t, b) != "1" {
-		time.Sleep(time.Millisecond)
-	}
+	awaitMetric(t, b, groupsWaiting, "1")
 	began := time.Now()
 	stopped := make(chan struct{})
 	go func() { b.Stop(); close(stopped) }()
@@ -250,13 +242,9 @@ func TestAHoldDoesNotOutliveItsConnection(t *testing.T) {
 	again.member, again.generation = a.member, a.generation
 	for range 2 {
 		a.beat()
-		for waitingGroups(t, b) != "1" {
-			time.Sleep(time.Millisecond)
-		}
+		awaitMetric(t, b, groupsWaiting, "1")
 		a.Close()
-		for waitingGroups(t, b) != "0" {
-			time.Sleep(time.Millisecond)
-		}
+		awaitMetric(t, b, groupsWaiting, "0")
 		a = newMember(t, b, "g")
 		a.introduce("kgo", "1.20")
 		a.member, a.generation = again.member, again.generation
@@ -268,15 +256,4 @@ func TestAHoldDoesNotOutliveItsConnection(t *testing.T) {
 	if got := holds(t, b); got != "closed 2" {
 		t.Errorf("holds: %s; a client that came back twice after it cut the connection is left alone", got)
 	}
-}
-
-var waiting = regexp.MustCompile(`purgatorysize\{delayedoperation="Group"\} (\d+)`)
-
-func waitingGroups(t *testing.T, b *testkit.Broker) string {
-	t.Helper()
-	m := waiting.FindStringSubmatch(scrape(t, b))
-	if m == nil {
-		t.Fatal("no count of waiting requests of groups")
-	}
-	return m[1]
 }
