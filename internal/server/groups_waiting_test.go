@@ -215,7 +215,7 @@ func TestAGroupOfTenThousand(t *testing.T) {
 	}
 	// The group waits for its first member, which comes when all the others are there.
 	for looker := newMember(t, b, "g"); len(describe(looker.Conn, "g").Members) != conns*each+1; {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // each answer lists them all: asked without a pause, it would keep them waiting
 	}
 	got := lead.joined(lead.receive(lead.Send(leadJoin), leadJoin).(*kmsg.JoinGroupResponse))
 	if len(got.Members) != conns*each+1 {
