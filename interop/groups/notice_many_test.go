@@ -120,7 +120,7 @@ func (m *rawMember) find(ctx context.Context) error {
 		if resp.(*kmsg.FindCoordinatorResponse).ErrorCode == 0 {
 			return nil
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // between two questions
 	}
 }
 
