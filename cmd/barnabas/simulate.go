@@ -44,7 +44,8 @@ start from, --schema the JSON schema of all fields. docs/simulate.md walks from 
 
 --compare runs the scenario with each assignor and with static membership side by side, or with the variants the file names. --set
 changes a setting by its name, such as max.poll.records=100 or network.latency=20ms. --from-group looks at a live group of any Kafka
-(members, subscriptions, rates and lag, measured over --window) and simulates that; add --event to ask what would happen.`,
+(members, subscriptions, timeouts, and over --window rates, lag and how fast busy members work) and simulates that; add --event to ask
+what would happen.`,
 		Example: `  barnabas simulate
   barnabas simulate rolling-deploy --compare
   barnabas simulate my.yaml --seeds 50 --set max.poll.records=100

@@ -11,6 +11,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/observe"
 )
 
 // liveGroup is what a look at a group from outside tells.
@@ -28,12 +32,21 @@ type liveTopic struct {
 	lag        int64   // records a partition, on average
 }
 
-// liveFleet is members that subscribe to the same topics and are all static, or all not.
+// liveFleet is members that subscribe to the same topics, are all static, or all not, and have the same timeouts.
 type liveFleet struct {
-	topics []string
-	static bool
-	count  int
-	load   float64 // records a second that come in for each of them
+	topics   []string
+	static   bool
+	timeouts liveTimeouts
+	count    int
+	load     float64 // records a second that come in for each of them
+	paces    []*pace // of each of them
+	busy     int     // so many of them had work all the time
+	speed    float64 // records a second that one of these works off; 0: none could be measured
+}
+
+// liveTimeouts are what a member said when it joined; zero where it could not be read.
+type liveTimeouts struct {
+	session, rebalance time.Duration
 }
 
 // windowMost bounds how long rates are measured.
@@ -72,11 +85,16 @@ func (a *app) lookAtGroup(ctx context.Context, adm *kadm.Client, f *simulateFlag
 	if len(d.Members) == 0 {
 		return nil, failed(fmt.Sprintf("group %s has no members (%s), so there is nothing to simulate", f.fromGroup, d.State), "start its consumers, or write a scenario: `barnabas simulate consumer-restart --show`")
 	}
+	timeouts, err := a.timeoutsOf(ctx, f.fromGroup)
+	if err != nil {
+		return nil, err
+	}
 	g := &liveGroup{name: f.fromGroup, protocol: d.Protocol, measured: f.window}
 	read := map[string]bool{}
 	fleet := map[string]int{}
 	for _, m := range d.Members {
 		topics := map[string]bool{}
+		p := &pace{}
 		if sub, ok := m.Join.AsConsumer(); ok {
 			for _, t := range sub.Topics {
 				topics[t] = true
@@ -85,20 +103,24 @@ func (a *app) lookAtGroup(ctx context.Context, adm *kadm.Client, f *simulateFlag
 		if as, ok := m.Assigned.AsConsumer(); ok {
 			for _, t := range as.Topics {
 				topics[t.Topic] = true
+				for _, n := range t.Partitions {
+					p.owns = append(p.owns, kafka.TopicPartition{Topic: t.Topic, Partition: n})
+				}
 			}
 		}
 		list := slices.Sorted(maps.Keys(topics))
 		for _, t := range list {
 			read[t] = true
 		}
-		key := fmt.Sprint(m.InstanceID != nil, list)
+		key := fmt.Sprint(m.InstanceID != nil, list, timeouts[m.MemberID])
 		i, ok := fleet[key]
 		if !ok {
 			i = len(g.fleets)
 			fleet[key] = i
-			g.fleets = append(g.fleets, liveFleet{topics: list, static: m.InstanceID != nil})
+			g.fleets = append(g.fleets, liveFleet{topics: list, static: m.InstanceID != nil, timeouts: timeouts[m.MemberID]})
 		}
 		g.fleets[i].count++
+		g.fleets[i].paces = append(g.fleets[i].paces, p)
 	}
 	if len(read) == 0 {
 		return nil, failed(fmt.Sprintf("the members of group %s tell no topics: it is rebalancing, or its protocol %q is not that of consumers", f.fromGroup, d.ProtocolType), "try again when the group is Stable")
@@ -106,27 +128,48 @@ func (a *app) lookAtGroup(ctx context.Context, adm *kadm.Client, f *simulateFlag
 	return g, g.measure(ctx, adm, slices.Sorted(maps.Keys(read)))
 }
 
-// measure looks at the ends of the topics twice, and at what is committed.
+// timeoutsOf reads what the members of a group said of their timeouts. No request tells it, the offsets topic does; where that may not be read, or is
+// not there, nothing is known.
+func (a *app) timeoutsOf(ctx context.Context, group string) (map[string]liveTimeouts, error) {
+	dial := func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return a.client(ctx, opts...) }
+	last, err := observe.LastGroup(ctx, dial, group)
+	if errors.Is(err, observe.ErrNotAllowed) || errors.Is(err, observe.ErrNoTopic) {
+		return nil, nil
+	}
+	if err != nil || last == nil {
+		return nil, err
+	}
+	out := map[string]liveTimeouts{}
+	for _, m := range last.Members {
+		out[m.ID] = liveTimeouts{session: m.SessionTimeout, rebalance: max(0, m.RebalanceTimeout)}
+	}
+	return out, nil
+}
+
+// measure looks at the ends of the topics twice, and in between at what is committed.
 func (g *liveGroup) measure(ctx context.Context, adm *kadm.Client, topics []string) error {
 	before, err := adm.ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return wrap(err, "reading the ends of the topics")
 	}
 	began := time.Now()
-	select {
-	case <-time.After(g.measured):
-	case <-ctx.Done():
-		return ctx.Err()
+	var paces []*pace
+	for _, f := range g.fleets {
+		paces = append(paces, f.paces...)
+	}
+	first, committed, err := watchCommits(ctx, adm, g.name, g.measured, paces)
+	if err != nil {
+		return err
 	}
 	after, err := adm.ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return wrap(err, "reading the ends of the topics")
 	}
 	seconds := time.Since(began).Seconds()
-	committed, err := adm.FetchOffsets(ctx, g.name)
-	if err != nil {
-		return wrap(err, "reading the offsets of group %s", g.name)
-	}
+	ends := map[kafka.TopicPartition]int64{}
+	before.Each(func(o kadm.ListedOffset) {
+		ends[kafka.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
+	})
 	incoming := map[string]float64{}
 	for _, t := range topics {
 		row := liveTopic{name: t, partitions: len(after[t])}
@@ -139,8 +182,8 @@ func (g *liveGroup) measure(ctx context.Context, adm *kadm.Client, topics []stri
 				return wrap(end.Err, "reading the end of %s-%d", t, p)
 			}
 			grown += max(0, end.Offset-before[t][p].Offset)
-			if at, ok := committed.Lookup(t, p); ok && at.Err == nil {
-				lag += max(0, end.Offset-at.At)
+			if at, ok := committed[kafka.TopicPartition{Topic: t, Partition: p}]; ok {
+				lag += max(0, end.Offset-at)
 			}
 		}
 		row.rate = float64(grown) / seconds / float64(row.partitions)
@@ -158,8 +201,20 @@ func (g *liveGroup) measure(ctx context.Context, adm *kadm.Client, topics []stri
 		for _, t := range g.fleets[i].topics {
 			g.fleets[i].load += incoming[t] / float64(max(1, readers[t]))
 		}
+		g.fleets[i].work(first, committed, ends)
 	}
 	return nil
+}
+
+// work says how fast the members are that had work all the time.
+func (f *liveFleet) work(first, committed, ends map[kafka.TopicPartition]int64) {
+	var speeds []float64
+	for _, p := range f.paces {
+		if v, ok := p.speed(); ok && p.everBusy(first, committed, ends) {
+			speeds = append(speeds, v)
+		}
+	}
+	f.busy, f.speed = len(speeds), medianOf(speeds)
 }
 
 // scenario is the file, with what was measured and what had to be assumed.
@@ -169,6 +224,7 @@ func (g *liveGroup) scenario() string {
 	line("name: %q", g.name)
 	line("about: %q", fmt.Sprintf("Group %s as it was when it was looked at; rates and lag measured over %v.", g.name, g.measured))
 	line("duration: 5m")
+	g.coordinator(line)
 	line("topics:")
 	for _, t := range g.topics {
 		line("  - name: %q", t.name)
@@ -192,10 +248,48 @@ func (g *liveGroup) scenario() string {
 		default:
 			line("    partition.assignment.strategy: cooperative-sticky # the group's own is %q", g.protocol)
 		}
-		line("    # Not to be seen from outside: timeouts (Kafka's defaults here), and the work on a record, taken so that members are busy half the time.")
-		line("    processing.time: %s", halfBusy(f.load))
+		f.settings(line)
 	}
 	return b.String()
+}
+
+// settings writes what the members are set to: as they said when they joined, as their commits show, or assumed.
+func (f *liveFleet) settings(line func(string, ...any)) {
+	const heartbeat = 3 * time.Second // Kafka's default
+	switch t := f.timeouts; {
+	case t.session <= 0:
+		line("    # Timeouts could not be read from " + kafka.OffsetsTopic + ": Kafka's defaults here.")
+	default:
+		line("    session.timeout.ms: %d # as the members said when they joined, and so the next", t.session.Milliseconds())
+		if t.rebalance > 0 {
+			line("    max.poll.interval.ms: %d", t.rebalance.Milliseconds())
+		}
+		if t.session <= heartbeat {
+			line("    heartbeat.interval.ms: %d # not to be seen: a third of the session", max(1, (t.session/3).Milliseconds()))
+		}
+	}
+	if f.speed > 0 {
+		line("    # Measured: %d of %d members had a backlog all the time, and worked off %.1f records a second (the one in the middle).", f.busy, f.count, f.speed)
+		line("    processing.time: %s", workTime(1/f.speed))
+		return
+	}
+	line("    # Not to be seen from outside while members keep up: the work on a record, taken so that they are busy half the time.")
+	line("    processing.time: %s", halfBusy(f.load))
+}
+
+// coordinator writes the bounds of the session timeout where members show that the cluster's are not Kafka's defaults.
+func (g *liveGroup) coordinator(line func(string, ...any)) {
+	least, most := 6*time.Second, 30*time.Minute
+	for _, f := range g.fleets {
+		if s := f.timeouts.session; s > 0 {
+			least, most = min(least, s), max(most, s)
+		}
+	}
+	if least < 6*time.Second || most > 30*time.Minute {
+		line("coordinator:")
+		line("  group.min.session.timeout.ms: %d # the cluster took these members", least.Milliseconds())
+		line("  group.max.session.timeout.ms: %d", most.Milliseconds())
+	}
 }
 
 // fleetName is a name for the i-th fleet.
@@ -214,5 +308,10 @@ func halfBusy(load float64) time.Duration {
 	if load <= 0 {
 		return time.Millisecond
 	}
-	return max(time.Microsecond, min(time.Second, time.Duration(0.5e9/load))).Round(time.Microsecond)
+	return workTime(0.5 / load)
+}
+
+// workTime is the work on a record, in seconds, as scenarios take it.
+func workTime(seconds float64) time.Duration {
+	return time.Duration(min(seconds, time.Hour.Seconds()) * 1e9).Round(time.Microsecond)
 }
