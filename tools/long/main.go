@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -72,7 +73,10 @@ type outcome struct {
 	Said string `json:"said"`
 }
 
-const kept = "bench/long.jsonl"
+const (
+	kept    = "bench/long.jsonl"
+	outputs = "tmp/long" // of rows that failed, whole; not kept in the repository
+)
 
 func main() {
 	list := flag.Bool("list", false, "list the rows and where they stand")
@@ -134,11 +138,17 @@ func work(ctx context.Context, r row) outcome {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
+	said := lastWords(out.String())
 	if err != nil {
-		os.Stderr.Write(out.Bytes()[max(0, out.Len()-4000):])
+		file := filepath.Join(outputs, strings.Map(plain, r.name)+".txt")
+		if err := errors.Join(os.MkdirAll(outputs, 0o755), os.WriteFile(file, out.Bytes(), 0o644)); err != nil {
+			fmt.Fprintln(os.Stderr, "long:", err)
+		}
+		fmt.Fprintf(os.Stderr, "long: %s: %v; all that it said is in %s\n", r.name, err, file)
+		said = failed(out.String(), said)
 	}
 	return outcome{Row: r.name, Command: r.command, Commit: commit(), Date: began.UTC().Format(time.RFC3339),
-		Machine: fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Passed: err == nil, Seconds: time.Since(began).Round(time.Second).Seconds(), Said: lastWords(out.String())}
+		Machine: fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()), Passed: err == nil, Seconds: time.Since(began).Round(time.Second).Seconds(), Said: said}
 }
 
 // lastWords are the last lines, three at most, that are more than go test's own closing.
@@ -152,6 +162,28 @@ func lastWords(s string) string {
 		}
 	}
 	return strings.Join(words, " | ")
+}
+
+// failed are the tests that go test says have failed, at most eight, and the last words if there are none.
+func failed(s, last string) string {
+	var tests []string
+	for line := range strings.Lines(s) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok && len(tests) < 8 {
+			tests = append(tests, name)
+		}
+	}
+	if tests == nil {
+		return last
+	}
+	return "failed: " + strings.Join(tests, " | ")
+}
+
+// plain is a letter of a file's name.
+func plain(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+		return r
+	}
+	return '-'
 }
 
 func commit() string {
