@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -140,6 +142,29 @@ func TestGoldenAPI(t *testing.T) {
 		b.WriteString("GET " + path + "\n" + http.StatusText(w.Code) + "\n" + string(pretty) + "\n\n")
 	}
 	golden(t, "api.txt", b.String())
+}
+
+// gaps is a source whose journal has lost something.
+type gaps struct{ console.Source }
+
+func (g gaps) Incidents(ctx context.Context, q console.IncidentQuery) (console.Incidents, error) {
+	out, err := g.Source.Incidents(ctx, q)
+	out.List = slices.Clone(out.List)
+	for i := range out.List {
+		out.List[i].JournalLost = &journal.JournalLost{Since: 5, Records: int64(i + 1), Notes: 1}
+	}
+	return out, err
+}
+
+func TestAJournalWithGapsSaysSo(t *testing.T) {
+	lost := []string{"9 records of this journal were lost", "1 note of the coordinator found no room"}
+	page := get(t, newConsole(gaps{consoletest.Demo()}), "/console/group?name=payments").Body.String()
+	whole := get(t, newConsole(consoletest.Demo()), "/console/group?name=payments").Body.String()
+	for _, text := range lost {
+		if !strings.Contains(page, text) || strings.Contains(whole, text) {
+			t.Errorf("%q: said %v of a journal with gaps, %v of one without", text, strings.Contains(page, text), strings.Contains(whole, text))
+		}
+	}
 }
 
 func TestIncidentsArePaged(t *testing.T) {

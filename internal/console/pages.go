@@ -168,6 +168,8 @@ type groupBody struct {
 	Newest       bool   // this is the first page of incidents
 	Advice       []advised
 	NoneRecorded bool
+	// LostRecords and LostNotes is how much of the group's journal is missing, as far as these incidents tell.
+	LostRecords, LostNotes int64
 }
 
 // advised is an advice and the newest incident that gave it.
@@ -189,6 +191,7 @@ func (s *Console) group(q *request) (*answer, error) {
 		return nil, err
 	}
 	b := groupBody{Group: g, Incidents: list.List, Newest: before == "", NoneRecorded: before == "" && len(list.List) == 0}
+	b.LostRecords, b.LostNotes = journal.Gaps(list.List)
 	if list.More && len(list.List) > 0 {
 		b.Older = "?" + url.Values{"name": {name}, "before": {list.List[len(list.List)-1].ID}}.Encode() + "#incidents"
 	}
