@@ -1,6 +1,9 @@
 package assign
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // claims collects who says to own what, and settles contradictions: an index beyond the topic and an unknown topic are dropped; of
 // several claimants the newest generation counts; two of that generation make the partition nobody's.
@@ -116,29 +119,29 @@ func (cl *claims) settle() {
 }
 
 // claimLists reads what members say to hold; entries is how many their lists have in all.
-func claimLists[E any](pr *problem, d dialect[E], entries int) (cl claims, l lists[E]) {
-	cl = pr.newClaims(entries)
-	if pr.owner == nil {
+func (r *roster[K]) claimLists(entries int) (cl claims, l lists[K]) {
+	cl = r.newClaims(entries)
+	if r.owner == nil {
 		cl.settle()
 		return cl, l
 	}
-	l = newLists(pr, d)
-	for m := range int32(pr.members()) {
-		list := d.keep(m)
+	l = r.newLists()
+	for m := range int32(len(r.members)) {
+		list := r.keep(m)
 		if len(list) == 0 {
 			continue
 		}
-		generation, from := d.generation(m), 0
+		generation, from := r.protocol.generation(r.members[m]), 0
 		cl.generation(generation)
-		if topics, ok := l.read(pr.class[m], list); ok && cl.best == nil {
-			for from < len(list) && cl.own(m, topics[from], d.indexes(&list[from])) {
+		if topics, ok := l.read(r.class[m], list); ok && cl.best == nil {
+			for from < len(list) && cl.own(m, topics[from], list[from].Partitions) {
 				from++
 			}
 		}
 		for i := from; i < len(list); i++ {
 			cl.tidy = false
-			t := d.find(&list[i])
-			for _, p := range d.indexes(&list[i]) {
+			t := r.lookup(&list[i].Topic)
+			for _, p := range list[i].Partitions {
 				cl.claim(m, t, p, generation)
 			}
 		}
@@ -173,7 +176,8 @@ func (c *classic) claimUserData(memories int) claims {
 			eachSticky(c.input[i].UserData,
 				func(g int32) { gen = g; cl.generation(g) },
 				func(topic, raw []byte) {
-					t := c.lookupBytes(topic)
+					name := unsafe.String(unsafe.SliceData(topic), len(topic)) // only looked at
+					t := c.lookup(&name)
 					for ; len(raw) >= 4; raw = raw[4:] {
 						cl.claim(int32(m), t, int32(binary.BigEndian.Uint32(raw)), gen)
 					}

@@ -2,25 +2,21 @@ package assign
 
 import "slices"
 
-// output writes plans as lists of E. All lists of one kind share one array; their capacities end where they do, so that appending to one
-// never writes into the next.
-type output[E any] struct {
-	*problem
-	dialect dialect[E]
-}
+// Plans are written as lists. All lists of one kind share one array; their capacities end where they do, so that appending to one never
+// writes into the next.
 
 // share is where a member's part of the output starts, and then how far it is filled.
 type share struct{ parts, entries, last int32 }
 
 // write lists any plan (partition -> member or none): it counts what each member gets, gives it a stretch of the arrays, and fills those.
 // A member's topics and partitions ascend, because the plan is walked in that order.
-func (o *output[E]) write(plan []int32) {
-	shares := make([]share, o.members())
+func (r *roster[K]) write(plan []int32) {
+	shares := make([]share, len(r.members))
 	for m := range shares {
 		shares[m].last = none
 	}
-	for t := range int32(o.topics()) {
-		for _, m := range plan[o.base[t]:o.base[t+1]] {
+	for t := range int32(r.topics()) {
+		for _, m := range plan[r.base[t]:r.base[t+1]] {
 			if m < 0 {
 				continue
 			}
@@ -42,9 +38,9 @@ func (o *output[E]) write(plan []int32) {
 	flat := make([]int32, parts)
 	index := make(ints, 2*entries)
 	topic, end := index.cut(int(entries)), index.cut(int(entries))
-	for t := range int32(o.topics()) {
-		base := o.base[t]
-		for p, m := range plan[base:o.base[t+1]] {
+	for t := range int32(r.topics()) {
+		base := r.base[t]
+		for p, m := range plan[base:r.base[t+1]] {
 			if m < 0 {
 				continue
 			}
@@ -59,48 +55,48 @@ func (o *output[E]) write(plan []int32) {
 			end[s.entries-1] = s.parts
 		}
 	}
-	list := make([]E, entries)
-	o.dialect.fill(list, topic, end, flat)
+	list := make([]PartitionsOf[K], entries)
+	r.entries(list, topic, end, flat)
 	from := int32(0)
 	for m := range shares {
 		// Every member's stretch has been filled to its end.
 		to := shares[m].entries
 		if to == from {
-			o.dialect.set(int32(m), nil)
+			r.set(int32(m), nil)
 			continue
 		}
-		o.dialect.set(int32(m), list[from:to:to])
+		r.set(int32(m), list[from:to:to])
 		from = to
 	}
 }
 
 // deal is the plan for even components in which nobody owns anything, and writes it at once, member by member: of the topics laid end to
 // end, the first of k members gets the partitions 0, k, 2k and so on, the second 1, k+1, 2k+1.
-func (o *output[E]) deal(parts []component) {
+func (r *roster[K]) deal(parts []component) {
 	total, entries, rounds, width := 0, 0, 0, 0
 	for i := range parts {
 		c := &parts[i]
 		k, n := len(c.members), 0
 		for _, t := range c.topics {
-			size := int(o.size(t))
+			size := int(r.size(t))
 			n += size
 			entries += min(size, k)
 		}
 		total += n
 		rounds, width = max(rounds, (n+k-1)/k), max(width, len(c.topics))
 	}
-	d := dealing{begin: o.space.cut(width + 1), where: o.space.cut(rounds), topic: o.space.cut(rounds), end: o.space.cut(rounds)}
-	flat, list := make([]int32, total), make([]E, entries)
+	d := dealing{begin: r.space.cut(width + 1), where: r.space.cut(rounds), topic: r.space.cut(rounds), end: r.space.cut(rounds)}
+	flat, list := make([]int32, total), make([]PartitionsOf[K], entries)
 	for i := range parts {
 		c := &parts[i]
-		d.lay(o.problem, c)
+		d.lay(&r.problem, c)
 		for i, m := range c.members {
 			n, e := d.member(int32(i), flat)
 			if e == 0 {
 				break // nor does anybody after it
 			}
-			o.dialect.fill(list[:e], d.topic[:e], d.end[:e], flat)
-			o.dialect.set(m, list[:e:e])
+			r.entries(list[:e], d.topic[:e], d.end[:e], flat)
+			r.set(m, list[:e:e])
 			flat, list = flat[n:], list[e:]
 		}
 	}
@@ -156,12 +152,12 @@ func (d *dealing) member(i int32, flat []int32) (n, entries int) {
 
 // edit writes a plan as changes to what members said to hold. Who neither loses nor gets anything has its own list returned; of the others,
 // the entries that do not change are copied, and their partitions shared.
-func (o *output[E]) edit(changes []change, l *lists[E]) {
+func (r *roster[K]) edit(changes []change, l *lists[K]) {
 	if len(changes) == 0 {
 		return
 	}
 	if !slices.IsSortedFunc(changes, byMember) {
-		changes = o.byMember(changes)
+		changes = r.byMember(changes)
 	}
 	entries, gains := 0, 0
 	for i, c := range changes {
@@ -169,10 +165,10 @@ func (o *output[E]) edit(changes []change, l *lists[E]) {
 			gains++
 		}
 		if i == 0 || changes[i-1].member != c.member {
-			entries += len(o.dialect.claimed(c.member))
+			entries += len(r.claims(c.member))
 		}
 	}
-	list, flat := make([]E, 0, entries+gains), make([]int32, 0, gains)
+	list, flat := make([]PartitionsOf[K], 0, entries+gains), make([]int32, 0, gains)
 	for len(changes) > 0 {
 		m, n := changes[0].member, 1
 		for n < len(changes) && changes[n].member == m {
@@ -183,32 +179,26 @@ func (o *output[E]) edit(changes []change, l *lists[E]) {
 		if !slices.IsSortedFunc(todo, byPartition) {
 			slices.SortFunc(todo, byPartition)
 		}
-		had := o.dialect.claimed(m)
-		topics, _ := l.read(o.class[m], had)
-		topic, end := l.singles[:1], l.scratch[:1]
+		had := r.claims(m)
+		topics, _ := l.read(r.class[m], had)
 		from, t := len(list), int32(0)
 		if len(had) == 0 {
-			// A newcomer: everything is written at once.
-			topic, end := l.singles, l.scratch
-			n := 0
+			start := 0
 			for i, c := range todo {
-				if i == 0 || c.p >= o.base[t+1] {
-					t = o.topicAt(c.p, t)
-					topic[n] = t
-					n++
+				if i == 0 || c.p >= r.base[t+1] {
+					t, start = r.topicAt(c.p, t), len(flat)
+					list = append(list, PartitionsOf[K]{Topic: r.keys[t]})
 				}
-				flat = append(flat, c.p-o.base[t])
-				end[n-1] = int32(i + 1)
+				flat = append(flat, c.p-r.base[t])
+				list[len(list)-1].Partitions = flat[start:len(flat):len(flat)]
 			}
-			list = list[:from+n]
-			o.dialect.fill(list[from:], topic, end, flat[len(flat)-len(todo):])
-			o.dialect.set(m, list[from:len(list):len(list)])
+			r.set(m, list[from:len(list):len(list)])
 			continue
 		}
 		for len(todo) > 0 {
-			t = o.topicAt(todo[0].p, t)
+			t = r.topicAt(todo[0].p, t)
 			n := 1
-			for n < len(todo) && todo[n].p < o.base[t+1] {
+			for n < len(todo) && todo[n].p < r.base[t+1] {
 				n++
 			}
 			same := 0
@@ -219,35 +209,33 @@ func (o *output[E]) edit(changes []change, l *lists[E]) {
 			had, topics = had[same:], topics[same:]
 			var now []int32
 			if len(topics) > 0 && topics[0] == t {
-				now = o.dialect.indexes(&had[0])
+				now = had[0].Partitions
 				had, topics = had[1:], topics[1:]
 			}
 			if n == 1 && len(now) == 1 && !todo[0].gets {
 				todo = todo[1:] // all of the topic goes
 				continue
 			}
-			if now, flat = merge(flat, now, todo[:n], o.base[t]); len(now) > 0 {
-				topic[0], end[0] = t, int32(len(now))
-				list = list[:len(list)+1]
-				o.dialect.fill(list[len(list)-1:], topic, end, now)
+			if now, flat = merge(flat, now, todo[:n], r.base[t]); len(now) > 0 {
+				list = append(list, PartitionsOf[K]{r.keys[t], now})
 			}
 			todo = todo[n:]
 		}
 		if list = append(list, had...); len(list) > from {
-			o.dialect.set(m, list[from:len(list):len(list)])
+			r.set(m, list[from:len(list):len(list)])
 		} else {
-			o.dialect.set(m, nil)
+			r.set(m, nil)
 		}
 	}
 }
 
 // byMember puts changes in the order of their members. There may be as many as partitions, so they are counted and not compared.
-func (o *output[E]) byMember(changes []change) []change {
-	ends := o.space.cut(o.members() + 1) // where a member's changes end, and before they are filled in, where they begin
+func (r *roster[K]) byMember(changes []change) []change {
+	ends := r.space.cut(len(r.members) + 1) // where a member's changes end, and before they are filled in, where they begin
 	for _, c := range changes {
 		ends[c.member+1]++
 	}
-	for m := range o.members() {
+	for m := range len(r.members) {
 		ends[m+1] += ends[m]
 	}
 	sorted := make([]change, len(changes))

@@ -117,44 +117,25 @@ func orderNames(order []int32, name func(int) string) (distinct bool) {
 	return false
 }
 
-// orderIDs orders members by id and drops ids seen before: the coordinator never sends an id twice, and if it did, handing out two
+// orderMembers orders members by id and drops ids seen before: the coordinator never sends an id twice, and if it did, handing out two
 // plans under one id would lose one of them.
-func orderIDs(order []int32, members []Member) []int32 {
-	if orderNames(order, func(i int) string { return members[i].ID }) {
+func orderMembers(order []int32, id func(int) string) []int32 {
+	if orderNames(order, id) {
 		return order
 	}
-	kept := order[:0]
-	for i, m := range order {
-		if i > 0 && members[m].ID == members[kept[len(kept)-1]].ID {
-			continue
-		}
-		kept = append(kept, m)
-	}
-	return kept
+	return slices.CompactFunc(order, func(a, b int32) bool { return id(int(a)) == id(int(b)) })
 }
 
-// orderStatic orders as Range and RoundRobin do: static members first, by instance id, then the rest by member id.
-func orderStatic(order []int32, members []Member) []int32 {
-	order = orderIDs(order, members)
-	static := false
-	for i := range members {
-		static = static || members[i].InstanceID != ""
-	}
-	if !static {
-		return order
+// staticFirst orders as Range and RoundRobin do: static members first, by instance id, then the rest by member id.
+func staticFirst(order []int32, instance func(int) string) {
+	if !slices.ContainsFunc(order, func(i int32) bool { return instance(int(i)) != "" }) {
+		return
 	}
 	slices.SortStableFunc(order, func(a, b int32) int {
-		x, y := members[a].InstanceID, members[b].InstanceID
-		switch {
-		case x != "" && y != "":
-			return compareNames(x, y)
-		case x != "":
-			return -1
-		case y != "":
-			return 1
-		default:
-			return 0
+		x, y := instance(int(a)), instance(int(b))
+		if x == "" || y == "" {
+			return -cmp.Compare(min(len(x), 1), min(len(y), 1))
 		}
+		return compareNames(x, y)
 	})
-	return order
 }

@@ -26,7 +26,7 @@ func (Range) Subscribe(topics []string, _ []TopicPartitions, generation int32, r
 // Assign returns the plan.
 func (Range) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	if err := c.number(members, topics, orderStatic, 0); err != nil {
+	if err := c.number(members, topics, true, 0); err != nil {
 		return nil, err
 	}
 	r := ranger{problem: &c.problem, plan: filled(c.partitions(), none)}
@@ -35,9 +35,7 @@ func (Range) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 		func(m int) string { return c.input[c.members[m]].Rack },
 		func(t int) [][]string { return c.known[c.topic[t]].Racks })
 	r.assign(&names)
-	c.out = make([]Assignment, len(members))
-	o := output[TopicPartitions]{&c.problem, &c}
-	o.write(r.plan)
+	c.write(r.plan)
 	return c.out, nil
 }
 

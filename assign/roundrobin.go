@@ -22,13 +22,11 @@ func (RoundRobin) Subscribe(topics []string, _ []TopicPartitions, generation int
 // Assign returns the plan.
 func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	var c classic
-	if err := c.number(members, topics, orderStatic, 0); err != nil {
+	if err := c.number(members, topics, true, 0); err != nil {
 		return nil, err
 	}
-	c.out = make([]Assignment, len(members))
-	o := output[TopicPartitions]{&c.problem, &c}
 	if parts := c.components(); len(parts) == 1 && parts[0].even {
-		o.deal(parts)
+		c.deal(parts)
 		return c.out, nil
 	}
 	plan := filled(c.partitions(), none)
@@ -60,6 +58,6 @@ func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error)
 			at++
 		}
 	}
-	o.write(plan)
+	c.write(plan)
 	return c.out, nil
 }

@@ -21,7 +21,7 @@ func (Simple) Name() string { return "simple" }
 // coordinator has initialised; others must not be handed out yet.
 func (Simple) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
 	var c identified
-	if err := c.number(members, topics, orderGroup, 0); err != nil {
+	if err := c.number(members, topics, false, 0); err != nil {
 		return nil, err
 	}
 	s := sharing{problem: &c.problem, holders: make([][]int32, c.partitions())}
@@ -54,12 +54,11 @@ func (Simple) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitio
 			}
 		}
 	}
-	out := make([][]IDPartitions, len(members))
 	for t := range c.topics() {
-		id := topics[c.topic[t]].ID
+		id := c.keys[t]
 		for p := c.base[t]; p < c.base[t+1]; p++ {
 			for _, m := range s.holders[p] {
-				o := &out[c.members[m]]
+				o := &c.out[c.members[m]]
 				if n := len(*o); n == 0 || (*o)[n-1].Topic != id {
 					*o = append(*o, IDPartitions{Topic: id})
 				}
@@ -68,7 +67,7 @@ func (Simple) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitio
 			}
 		}
 	}
-	return out, nil
+	return c.out, nil
 }
 
 type sharing struct {

@@ -26,27 +26,27 @@ type solver struct {
 //
 // There are three ways to the same plan. From nothing it is dealt. In a steady group nobody asks who owns what. In any other one claims are
 // weighed, and components that are not even are solved as a flow.
-func (o *output[E]) best(entries int, hold bool) {
-	parts := o.components()
+func (r *roster[K]) best(entries int, hold bool) {
+	parts := r.components()
 	even := allEven(parts)
 	if even && entries == 0 {
-		o.deal(parts)
+		r.deal(parts)
 		return
 	}
 	if even {
-		if s := newSteady(o.problem, o.dialect, entries, hold); s.plan(parts) {
-			o.edit(s.gains, &s.lists)
+		if s := r.newSteady(entries, hold); s.plan(parts) {
+			r.edit(s.gains, &s.lists)
 			return
 		}
 	}
-	cl, l := claimLists(o.problem, o.dialect, entries)
-	owner := slices.Clone(o.owner)
-	plan := o.solve(parts)
+	cl, l := r.claimLists(entries)
+	owner := slices.Clone(r.owner)
+	plan := r.solve(parts)
 	if hold {
 		cl.withhold(plan, owner)
 	}
-	if o.owned == 0 || !cl.tidy {
-		o.write(plan)
+	if r.owned == 0 || !cl.tidy {
+		r.write(plan)
 		return
 	}
 	moved := 0
@@ -66,7 +66,7 @@ func (o *output[E]) best(entries int, hold bool) {
 			}
 		}
 	}
-	o.edit(changes, &l)
+	r.edit(changes, &l)
 }
 
 func allEven(parts []component) bool {

@@ -13,14 +13,15 @@ import (
 //	q = 2      C1={0,1,2}  ->  C1={0,1}     bits 0 1 . . . .
 //	           C2={3,4}        stays        bits 0 1 . 3 4 .
 //	           C3={}                        short; the bits that are missing are for it: 2 5 (on hold: 5)
-type steady[E any] struct {
-	lists[E]
+type steady[K topicKey] struct {
+	lists[K]
 	hold    bool  // what a member loses is not given to another yet
 	taken   marks // partitions that somebody holds; also those that it loses, since nobody else may claim them
 	gone    marks // the latter
 	load    []int32
-	entries int // of lists that are still to be read
-	cut     []E // lists that were cut short
+	lasts   []int32           // of the list read last: the last partition of each entry
+	entries int               // of lists that are still to be read
+	cut     []PartitionsOf[K] // lists that were cut short
 	gains   []change
 }
 
@@ -30,16 +31,17 @@ type change struct {
 	gets      bool
 }
 
-// newSteady takes its arrays from pr.space. entries is how many the lists have in all.
-func newSteady[E any](pr *problem, d dialect[E], entries int, hold bool) steady[E] {
-	s := steady[E]{lists: newLists(pr, d), hold: hold, entries: entries}
-	words := pr.partitions()/32 + 1
-	s.load, s.taken, s.gone = pr.space.cut(pr.members()), pr.space.cut(words), pr.space.cut(words)
+// newSteady takes its arrays from r.space. entries is how many the lists have in all.
+func (r *roster[K]) newSteady(entries int, hold bool) steady[K] {
+	s := steady[K]{lists: r.newLists(), hold: hold, entries: entries}
+	words := r.partitions()/32 + 1
+	s.load, s.taken, s.gone = r.space.cut(len(r.members)), r.space.cut(words), r.space.cut(words)
+	s.lasts = r.space.cut(len(r.keys))
 	return s
 }
 
 // plan sets the lists of those who keep or lose, and notes gains; false when this is another case.
-func (s *steady[E]) plan(parts []component) bool {
+func (s *steady[K]) plan(parts []component) bool {
 	for i := range parts {
 		if !s.even(&parts[i]) {
 			return false
@@ -49,14 +51,14 @@ func (s *steady[E]) plan(parts []component) bool {
 }
 
 // even does for a component what solver.even does: the same loads, and the same partitions go to the same members.
-func (s *steady[E]) even(part *component) bool {
+func (s *steady[K]) even(part *component) bool {
 	d, free, released := s.dealer(part, s.load), int32(0), int32(0)
 	for _, t := range part.topics {
 		free += s.size(t)
 	}
-	k := s.problem.class[part.members[0]]
+	k := s.roster.class[part.members[0]]
 	for _, m := range part.members {
-		list := s.dialect.keep(m)
+		list := s.keep(m)
 		if len(list) > 0 {
 			s.entries -= len(list)
 			topics, ok := s.read(k, list)
@@ -93,21 +95,25 @@ func (s *steady[E]) even(part *component) bool {
 
 // take marks the partitions of the list that was just read. It is a loop with little to keep in mind, since it is where a rebalance spends
 // its time.
-func (s *steady[E]) take(list []E, topics []int32) (load int32, ok bool) {
-	base, taken, singles := s.base, s.taken, s.singles[:len(topics)]
-	load = int32(len(topics))
-	for i, t := range topics {
-		p, from := singles[i], base[t]
-		if p < 0 {
-			partitions := s.dialect.indexes(&list[i])
-			if !taken.addAll(from, base[t+1], partitions) {
+func (s *steady[K]) take(list []PartitionsOf[K], topics []int32) (load int32, ok bool) {
+	base, taken, lasts := s.base, s.taken, s.lasts[:len(list)]
+	topics = topics[:len(list)]
+	load = int32(len(list))
+	for i := range list {
+		t, partitions := topics[i], list[i].Partitions
+		from, end := base[t], base[t+1]
+		if len(partitions) != 1 {
+			if !taken.addAll(from, end, partitions) {
 				return 0, false
 			}
+			lasts[i] = partitions[len(partitions)-1]
 			load += int32(len(partitions)) - 1
 			continue
 		}
+		p := partitions[0]
+		lasts[i] = p
 		p += from
-		if p < from || p >= base[t+1] {
+		if p < from || p >= end {
 			return 0, false
 		}
 		w, bit := p>>5, int32(1)<<(p&31)
@@ -121,19 +127,18 @@ func (s *steady[E]) take(list []E, topics []int32) (load int32, ok bool) {
 
 // drop lets member m, whose list was read last, give up count of its partitions: those with the highest index, and of one index, those of the
 // last topics.
-func (s *steady[E]) drop(m int32, list []E, load, count int32) {
+func (s *steady[K]) drop(m int32, list []PartitionsOf[K], load, count int32) {
 	low, stay := s.cutAt(list, load, count)
 	if len(list) > cap(s.cut)-len(s.cut) {
-		s.cut = make([]E, 0, min(len(list)+s.entries, max(len(list), 128, 4*cap(s.cut))))
+		s.cut = make([]PartitionsOf[K], 0, min(len(list)+s.entries, max(len(list), 128, 4*cap(s.cut))))
 	}
-	first, from := len(s.cut), 0
-	topics, end := s.held[:len(list)], s.scratch[:1]
-	for i, p := range s.singles[:len(list)] {
-		if last(p) < low {
+	first, from, topics, cut := len(s.cut), 0, s.held[:len(list)], s.cut
+	for i, p := range s.lasts[:len(list)] {
+		if p < low {
 			continue
 		}
-		partitions, at := s.dialect.indexes(&list[i]), 0
-		if p < 0 {
+		partitions, at := list[i].Partitions, 0
+		if len(partitions) > 1 {
 			at, _ = slices.BinarySearch(partitions, low)
 		}
 		if stay > 0 && partitions[at] == low {
@@ -142,27 +147,25 @@ func (s *steady[E]) drop(m int32, list []E, load, count int32) {
 				continue
 			}
 		}
-		s.cut = append(s.cut, list[from:i]...)
+		cut = append(cut, list[from:i]...)
 		from = i + 1
 		if at > 0 {
-			s.cut = s.cut[:len(s.cut)+1]
-			end[0] = int32(at)
-			s.dialect.fill(s.cut[len(s.cut)-1:], topics[i:], end, partitions)
+			cut = append(cut, PartitionsOf[K]{list[i].Topic, partitions[:at:at]})
 		}
 		for _, p := range partitions[at:] {
 			s.gone.add(s.base[topics[i]] + p)
 		}
 	}
-	s.cut = append(s.cut, list[from:]...)
-	s.dialect.set(m, s.cut[first:len(s.cut):len(s.cut)])
+	s.cut = append(cut, list[from:]...)
+	s.set(m, s.cut[first:len(s.cut):len(s.cut)])
 }
 
 // cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but
 // the first few, which stay.
-func (s *steady[E]) cutAt(list []E, load, count int32) (low, stay int32) {
+func (s *steady[K]) cutAt(list []PartitionsOf[K], load, count int32) (low, stay int32) {
 	high, with := int32(0), int32(0) // the highest index, and how many have it
-	for _, p := range s.singles[:len(list)] {
-		switch p = last(p); {
+	for _, p := range s.lasts[:len(list)] {
+		switch {
 		case p > high:
 			high, with = p, 1
 		case p == high:
@@ -185,23 +188,22 @@ func (s *steady[E]) cutAt(list []E, load, count int32) (low, stay int32) {
 }
 
 // from is how many partitions of a list that was just read have index h and more.
-func (s *steady[E]) from(list []E, h int32) (n int32) {
-	for i, p := range s.singles[:len(list)] {
-		switch {
-		case last(p) < h:
-		case p >= 0:
-			n++
-		default:
-			partitions := s.dialect.indexes(&list[i])
-			at, _ := slices.BinarySearch(partitions, h)
-			n += int32(len(partitions) - at)
+func (s *steady[K]) from(list []PartitionsOf[K], h int32) (n int32) {
+	for i, p := range s.lasts[:len(list)] {
+		if p < h {
+			continue
 		}
+		partitions, at := list[i].Partitions, 0
+		if len(partitions) > 1 {
+			at, _ = slices.BinarySearch(partitions, h)
+		}
+		n += int32(len(partitions) - at)
 	}
 	return n
 }
 
 // nextFree is the first partition from p on that nobody holds, or loses, or end.
-func (s *steady[E]) nextFree(p, end int32) int32 {
+func (s *steady[K]) nextFree(p, end int32) int32 {
 	for p < end {
 		if free := uint32(^s.taken[p>>5]|s.gone[p>>5]) >> (p & 31); free != 0 {
 			return min(p+int32(bits.TrailingZeros32(free)), end)

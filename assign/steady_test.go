@@ -47,12 +47,11 @@ func TestSteadyGroupsGetThePlanOfAnyGroup(t *testing.T) {
 			entries += len(members[i].Owned)
 		}
 		var c classic
-		if err := c.number(members, known, orderIDs, entries); err != nil {
+		if err := c.number(members, known, false, entries); err != nil {
 			t.Fatal(err)
 		}
-		c.out = make([]Assignment, len(members))
 		parts := c.components()
-		s := newSteady[TopicPartitions](&c.problem, &c, entries, true)
+		s := c.newSteady(entries, true)
 		if !allEven(parts) || !s.plan(parts) {
 			t.Fatalf("not taken for steady: %v of %v", instance{members, known}, known)
 		}

@@ -38,23 +38,21 @@ func (a Sticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 		memories += min(len(members[i].UserData), 1)
 		racks = racks || members[i].Rack != ""
 	}
-	if err := c.number(members, topics, orderIDs, memories); err != nil {
+	if err := c.number(members, topics, false, memories); err != nil {
 		return nil, err
 	}
 	if racks {
 		c.racksOfAll()
 	}
-	c.out = make([]Assignment, len(members))
-	o := output[TopicPartitions]{&c.problem, &c}
 	cl := c.claimUserData(memories)
 	if a.JavaCompatible {
-		o.write(c.javaSticky(&cl, stickyGeneration))
+		c.write(c.javaSticky(&cl, stickyGeneration))
 		return c.out, nil
 	}
 	if parts := c.components(); c.owned == 0 && allEven(parts) {
-		o.deal(parts)
+		c.deal(parts)
 	} else {
-		o.write(c.solve(parts))
+		c.write(c.solve(parts))
 	}
 	return c.out, nil
 }
@@ -97,23 +95,21 @@ func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignmen
 		entries += len(members[i].Owned)
 		racks = racks || members[i].Rack != ""
 	}
-	if err := c.number(members, topics, orderIDs, entries); err != nil {
+	if err := c.number(members, topics, false, entries); err != nil {
 		return nil, err
 	}
 	if racks {
 		c.racksOfAll()
 	}
-	c.out = make([]Assignment, len(members))
-	o := output[TopicPartitions]{&c.problem, &c}
 	if !a.JavaCompatible {
-		o.best(entries, true)
+		c.best(entries, true)
 		return c.out, nil
 	}
-	cl, _ := claimLists[TopicPartitions](&c.problem, &c, entries)
+	cl, _ := c.claimLists(entries)
 	owner := slices.Clone(c.owner)
 	plan := c.javaSticky(&cl, cooperativeGeneration)
 	cl.withhold(plan, owner)
-	o.write(plan)
+	c.write(plan)
 	return c.out, nil
 }
 

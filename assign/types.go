@@ -15,11 +15,14 @@ const MaxPartitions = 1 << 24
 // ErrTooLarge is returned for more than MaxPartitions partitions, members or topics.
 var ErrTooLarge = errors.New("assign: too many partitions, members or topics")
 
-// TopicPartitions names some partitions of one topic.
-type TopicPartitions struct {
-	Topic      string
+// PartitionsOf names some partitions of one topic, which the classic protocol calls by its name and KIP-848 by its id.
+type PartitionsOf[K string | TopicID] struct {
+	Topic      K
 	Partitions []int32
 }
+
+// TopicPartitions names some partitions of one topic.
+type TopicPartitions = PartitionsOf[string]
 
 // Subscription is what a member tells the leader when it joins: ConsumerProtocolSubscription.
 type Subscription struct {

@@ -1,0 +1,185 @@
+package assign
+
+import "slices"
+
+// topicKey is what a protocol calls a topic: its name in the classic one, its id in KIP-848.
+type topicKey interface{ string | TopicID }
+
+// protocol is what the two protocols do not have in common: how callers list members and topics, and what a key is like. Members and topics
+// are asked for by their index in the caller's lists, once or twice each; what is done for every entry of every list is written once, below
+// and in lists.go, and compiled for each kind of key.
+type protocol[K topicKey] interface {
+	// size is how many members and topics there are, and how many partitions in all.
+	size() (members, topics int, partitions int64)
+	// id and instance name a member; "" = a dynamic member.
+	id(member int) string
+	instance(member int) string
+	// subscribed is what a member reads, claimed what it says to hold, and generation since when.
+	subscribed(member int32) []K
+	claimed(member int32) []PartitionsOf[K]
+	generation(member int32) int32
+	// describe is what is known of a topic.
+	describe(topic int32) (key K, partitions int32)
+	// order fills order with the topics' indexes by key; equal ones in the caller's order.
+	order(order []int32)
+	// hash may differ from process to process.
+	hash(key *K) uint64
+	// unknown is the error for a subscription to a topic that is not listed; nil where that is not one.
+	unknown(key K) error
+	// set says what a member gets.
+	set(member int32, list []PartitionsOf[K])
+}
+
+// roster is a problem together with the way back to the caller's members and topics.
+type roster[K topicKey] struct {
+	problem
+	protocol protocol[K]
+	members  []int32 // member number -> the caller's index
+	topic    []int32 // topic number -> the caller's index
+	keys     []K     // topic number -> its key
+	slots    []int32 // hash table over keys: topic+1; 0 = free. Made when guessing fails for the first time
+	cut      []PartitionsOf[K]
+}
+
+// number fills r but for owners and racks. Members are numbered by id, or with static, static members by instance id and the rest after
+// them; claims is how many entries their claims have in all.
+func (r *roster[K]) number(p protocol[K], static bool, claims int) error {
+	r.protocol = p
+	members, topics, partitions := p.size()
+	if err := r.reserve(members, topics, partitions, claims); err != nil {
+		return err
+	}
+	r.members = orderMembers(r.space.cut(members), p.id)
+	if static {
+		staticFirst(r.members, p.instance)
+	}
+	r.topic = r.space.cut(topics)
+	p.order(r.topic)
+	r.keys, r.base = slices.Grow(r.keys[:0], topics), r.space.cut(topics + 1)[:1]
+	kept, end := r.topic[:0], int32(0)
+	for _, i := range r.topic {
+		key, size := p.describe(i)
+		if n := len(r.keys); n > 0 && r.keys[n-1] == key {
+			continue // the first one counts
+		}
+		end += max(size, 0)
+		kept, r.keys, r.base = append(kept, i), append(r.keys, key), append(r.base, end)
+	}
+	r.topic = kept
+	r.class = r.space.cut(len(r.members))
+	return r.classify()
+}
+
+// classify gives members with the same set of topics one class. Lists that share their memory, or hold the same keys in the same order as
+// the member before, are recognized without looking anything up.
+func (r *roster[K]) classify() error {
+	sets := classSet{lists: r.oneClass[:0]}
+	var seen seenLists[K]
+	var before []K
+	for m, i := range r.members {
+		topics := r.protocol.subscribed(i)
+		if m > 0 && sameList(topics, before) {
+			r.class[m] = r.class[m-1]
+			continue
+		}
+		before = topics
+		if k, ok := seen.find(topics); ok {
+			r.class[m] = k
+			continue
+		}
+		ids, last, n := r.space.cut(len(topics)), none, 0
+		for j := range topics {
+			t := r.guess(&topics[j], last+1)
+			if t < 0 {
+				if err := r.protocol.unknown(topics[j]); err != nil {
+					return err
+				}
+			} else if r.base[t] < r.base[t+1] {
+				ids[n] = t
+				n++
+			}
+			last = t
+		}
+		r.class[m] = sets.add(ids[:n])
+		seen.add(topics, r.class[m])
+	}
+	r.classTopics = sets.lists
+	return nil
+}
+
+// guess is lookup for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
+func (r *roster[K]) guess(key *K, hint int32) int32 {
+	for h := max(hint, 0); h < hint+guesses && int(h) < len(r.keys); h++ {
+		if r.keys[h] == *key {
+			return h
+		}
+	}
+	return r.lookup(key)
+}
+
+const guesses = 5
+
+// lookup is a topic's number, or none.
+func (r *roster[K]) lookup(key *K) int32 {
+	if r.slots == nil {
+		r.hashKeys()
+	}
+	mask := uint64(len(r.slots) - 1)
+	for h := r.protocol.hash(key) & mask; ; h = (h + 1) & mask {
+		t := r.slots[h] - 1
+		if t < 0 || r.keys[t] == *key {
+			return t
+		}
+	}
+}
+
+// hashKeys makes the hash table: linear probing over a power of two.
+func (r *roster[K]) hashKeys() {
+	size := 8
+	for size < 2*len(r.keys) {
+		size *= 2
+	}
+	r.slots = r.space.cut(size)
+	for t := range r.keys {
+		h := r.protocol.hash(&r.keys[t]) & uint64(size-1)
+		for r.slots[h] != 0 {
+			h = (h + 1) & uint64(size-1)
+		}
+		r.slots[h] = int32(t) + 1
+	}
+}
+
+// claims is what member m says to hold.
+func (r *roster[K]) claims(m int32) []PartitionsOf[K] { return r.protocol.claimed(r.members[m]) }
+
+// keep is claims, and gives it to the member, until set says otherwise.
+func (r *roster[K]) keep(m int32) []PartitionsOf[K] {
+	list := r.claims(m)
+	if len(list) > 0 {
+		r.set(m, list)
+	}
+	return list
+}
+
+func (r *roster[K]) set(m int32, list []PartitionsOf[K]) { r.protocol.set(r.members[m], list) }
+
+// entries makes entries: of topic[i], with the partitions in flat from where the entry before ends to end[i].
+func (r *roster[K]) entries(list []PartitionsOf[K], topic, end, flat []int32) {
+	keys, from := r.keys, int32(0)
+	topic, end = topic[:len(list)], end[:len(list)]
+	for i := range list {
+		e, to := &list[i], end[i]
+		e.Topic, e.Partitions = keys[topic[i]], flat[from:to:to]
+		from = to
+	}
+}
+
+func sameList[T comparable](a, b []T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	if len(a) == 0 || &a[0] == &b[0] {
+		return true
+	}
+	return slices.Equal(a, b)
+}
