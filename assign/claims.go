@@ -26,8 +26,6 @@ func (pr *problem) newClaims(entries int) claims {
 	if entries == 0 || pr.topics() == 0 {
 		return cl
 	}
-	// Beside owners and loads, room for what lists, even and edit need.
-	pr.space = make(ints, pr.partitions()+5*pr.members()+5*pr.topics()+2)
 	pr.owner, pr.load = pr.space.cut(pr.partitions()), pr.space.cut(pr.members())
 	fill(pr.owner, none)
 	cl.bits = newTopicBits(pr)

@@ -1,6 +1,9 @@
 package assign
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"sync"
+)
 
 // classic is a problem of the classic protocol: members and topics with names.
 type classic struct {
@@ -8,6 +11,16 @@ type classic struct {
 	input []Member
 	known []Topic
 	out   []Assignment
+}
+
+// classics keeps what calls need and nobody needs after them.
+var classics = sync.Pool{New: func() any { return new(classic) }}
+
+// done ends a call. The plan is the caller's.
+func (c *classic) done() {
+	c.roster.end()
+	c.input, c.known, c.out = nil, nil, nil
+	classics.Put(c)
 }
 
 // number is roster.number for the members and topics of a classic group, and makes room for its plan.

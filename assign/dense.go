@@ -52,16 +52,55 @@ func (pr *problem) topicAt(p, t int32) int32 {
 	return t
 }
 
-// ints is one allocation from which arrays of zeros are cut; a small group then costs few. What does not fit is allocated.
-type ints []int32
+// ints is memory for arrays that nobody needs after the call. Arrays of zeros are cut from one chunk, which a later call uses again: a small
+// group then costs few allocations, most of them for its answer.
+type ints struct {
+	free  []int32
+	chunk []int32 // the first one; all zero between calls
+	used  int     // of chunk, once that was too small; until then below 0
+	asked int     // how much was cut in this call, or between calls, in the last one
+}
+
+// keptInts is the largest chunk that is kept for another call.
+const keptInts = 1 << 17
+
+// reserve begins a call that needs room for n and perhaps, like the last one, for more.
+func (a *ints) reserve(n int) {
+	if n = max(n, min(a.asked, keptInts)); n > len(a.chunk) {
+		a.chunk = make([]int32, n)
+	}
+	a.free, a.used, a.asked = a.chunk, -1, 0
+}
 
 func (a *ints) cut(n int) []int32 {
-	if n > len(*a) {
-		return make([]int32, n)
+	a.asked += n
+	if n > len(a.free) {
+		return a.more(n)
 	}
-	s := (*a)[:n:n]
-	*a = (*a)[n:]
+	s := a.free[:n:n]
+	a.free = a.free[n:]
 	return s
+}
+
+// more cuts from a new chunk, of twice what was cut so far.
+func (a *ints) more(n int) []int32 {
+	if a.used < 0 {
+		a.used = len(a.chunk) - len(a.free)
+	}
+	fresh := make([]int32, max(n, min(a.asked, keptInts)))
+	a.free = fresh[n:]
+	return fresh[:n:n]
+}
+
+// end ends the call: nobody may look at what was cut any more.
+func (a *ints) end() {
+	if a.used < 0 {
+		a.used = len(a.chunk) - len(a.free)
+	}
+	clear(a.chunk[:a.used])
+	if a.free = nil; len(a.chunk) > keptInts {
+		a.chunk = nil
+	}
 }
 
 // fill sets all of s to v.
@@ -93,7 +132,7 @@ func (pr *problem) reserve(members, topics int, partitions int64, claims int) er
 	} else if members > 0 {
 		n += 3*(int(partitions)/members+1) + topics + 1
 	}
-	pr.space = make(ints, n)
+	pr.space.reserve(n)
 	return nil
 }
 

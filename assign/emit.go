@@ -36,8 +36,7 @@ func (r *roster[K]) write(plan []int32) {
 		s.last = none
 	}
 	flat := make([]int32, parts)
-	index := make(ints, 2*entries)
-	topic, end := index.cut(int(entries)), index.cut(int(entries))
+	topic, end := r.space.cut(int(entries)), r.space.cut(int(entries))
 	for t := range int32(r.topics()) {
 		base := r.base[t]
 		for p, m := range plan[base:r.base[t+1]] {

@@ -16,7 +16,7 @@ type network struct {
 	readers []int32 // local members, pool by pool, ascending
 	size    []int32 // pool -> its partitions
 	supply  []int32 // pool -> how many of them are owned by nobody
-	space   ints
+	space   *ints
 	racks   *racks
 	sets    []int32 // pool -> its set of racks
 

@@ -46,7 +46,7 @@ func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
 	n := min(len(list), len(before))
 	list, before = list[:n], before[:n]
 	for i := range list {
-		if list[i].Topic != before[i].Topic {
+		if !sameKey(&list[i].Topic, &before[i].Topic) {
 			return i
 		}
 	}
@@ -70,7 +70,7 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 			at = l.place(all, known[n]) + 1
 			end = at + 1
 		}
-		for end = min(end, len(all)); at < end && keys[all[at]] != *key; {
+		for end = min(end, len(all)); at < end && !sameKey(&keys[all[at]], key); {
 			at++
 		}
 		if at == end {

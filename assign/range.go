@@ -25,7 +25,8 @@ func (Range) Subscribe(topics []string, _ []TopicPartitions, generation int32, r
 
 // Assign returns the plan.
 func (Range) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	var c classic
+	c := classics.Get().(*classic)
+	defer c.done()
 	if err := c.number(members, topics, true, 0); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
 package assign
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+)
 
 // topicKey is what a protocol calls a topic: its name in the classic one, its id in KIP-848.
 type topicKey interface{ string | TopicID }
@@ -70,6 +73,16 @@ func (r *roster[K]) number(p protocol[K], static bool, claims int) error {
 	return r.classify()
 }
 
+// end gives back what the call needed, and keeps nothing of the caller's.
+func (r *roster[K]) end() {
+	r.space.end()
+	clear(r.keys)
+	if cap(r.keys) > keptInts/4 {
+		r.keys = nil
+	}
+	*r = roster[K]{problem: problem{space: r.space}, keys: r.keys[:0]}
+}
+
 // classify gives members with the same set of topics one class. Lists that share their memory, or hold the same keys in the same order as
 // the member before, are recognized without looking anything up.
 func (r *roster[K]) classify() error {
@@ -110,7 +123,7 @@ func (r *roster[K]) classify() error {
 // guess is lookup for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
 func (r *roster[K]) guess(key *K, hint int32) int32 {
 	for h := max(hint, 0); h < hint+guesses && int(h) < len(r.keys); h++ {
-		if r.keys[h] == *key {
+		if sameKey(&r.keys[h], key) {
 			return h
 		}
 	}
@@ -118,6 +131,12 @@ func (r *roster[K]) guess(key *K, hint int32) int32 {
 }
 
 const guesses = 5
+
+// sameKey is *a == *b. It is quick where both are one string, as an Interner makes them: names and ids are two words each, and the same words
+// are the same key.
+func sameKey[K topicKey](a, b *K) bool {
+	return *(*[2]uint)(unsafe.Pointer(a)) == *(*[2]uint)(unsafe.Pointer(b)) && unsafe.Sizeof(*a) == unsafe.Sizeof([2]uint{}) || *a == *b
+}
 
 // lookup is a topic's number, or none.
 func (r *roster[K]) lookup(key *K) int32 {

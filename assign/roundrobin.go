@@ -21,7 +21,8 @@ func (RoundRobin) Subscribe(topics []string, _ []TopicPartitions, generation int
 
 // Assign returns the plan.
 func (RoundRobin) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	var c classic
+	c := classics.Get().(*classic)
+	defer c.done()
 	if err := c.number(members, topics, true, 0); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
+	"sync"
 )
 
 // TopicID is a topic's id (a UUID).
@@ -65,7 +66,8 @@ func (Uniform) Name() string { return "uniform" }
 
 // Assign returns the target.
 func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
-	var c identified
+	c := identifieds.Get().(*identified)
+	defer c.done()
 	entries, racks := 0, false
 	for i := range members {
 		entries += len(members[i].Target)
@@ -91,7 +93,8 @@ func (ServerRange) Name() string { return "range" }
 
 // Assign returns the target.
 func (ServerRange) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
-	var c identified
+	c := identifieds.Get().(*identified)
+	defer c.done()
 	if err := c.number(members, topics, true, 0); err != nil {
 		return nil, err
 	}
@@ -107,6 +110,16 @@ type identified struct {
 	input []GroupMember
 	known []GroupTopic
 	out   [][]IDPartitions
+}
+
+// identifieds keeps what calls need and nobody needs after them.
+var identifieds = sync.Pool{New: func() any { return new(identified) }}
+
+// done ends a call. The plan is the caller's.
+func (c *identified) done() {
+	c.roster.end()
+	c.input, c.known, c.out = nil, nil, nil
+	identifieds.Put(c)
 }
 
 // number is roster.number for the members and topics of a coordinator, and makes room for their targets.

@@ -20,7 +20,8 @@ func (Simple) Name() string { return "simple" }
 // Assign returns the target: a partition may stand in several members' targets. Describe only topics and partitions that the share
 // coordinator has initialised; others must not be handed out yet.
 func (Simple) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
-	var c identified
+	c := identifieds.Get().(*identified)
+	defer c.done()
 	if err := c.number(members, topics, false, 0); err != nil {
 		return nil, err
 	}

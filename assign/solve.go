@@ -124,7 +124,7 @@ func (pr *problem) components() []component {
 	}
 	// Classes that share a topic belong together; the smallest class of a component is its root.
 	classes := len(pr.classTopics)
-	space := make(ints, pr.topics()+5*classes)
+	space := &pr.space
 	reader := space.cut(pr.topics()) // a class that reads the topic
 	parent := space.cut(classes)
 	for k := range parent {
@@ -179,10 +179,9 @@ func (pr *problem) components() []component {
 			topics[parent[k]]++
 		}
 	}
-	lists := make(ints, pr.members()+pr.topics())
 	for k, root := range parent {
 		if root == int32(k) && len(pr.classTopics[k]) > 0 {
-			parts[number[k]] = component{lists.cut(int(members[k]))[:0], lists.cut(int(topics[k]))[:0], size[k] == 1 && pr.racks == nil}
+			parts[number[k]] = component{space.cut(int(members[k]))[:0], space.cut(int(topics[k]))[:0], size[k] == 1 && pr.racks == nil}
 		}
 	}
 	for m, k := range pr.class {
@@ -215,9 +214,8 @@ func newFlows(s *solver) *flows {
 		width += len(topics)
 	}
 	classes, members := len(s.classTopics), s.members()
-	space := make(ints, s.topics()+1+width+2*members+s.partitions()+classes)
+	space := &s.space
 	f := &flows{solver: s, from: space.cut(s.topics() + 1), readers: space.cut(width), local: space.cut(members)}
-	crew := space.cut(members)
 	f.entryOf = space.cut(s.partitions())
 	for _, topics := range s.classTopics {
 		for _, t := range topics {
@@ -243,9 +241,8 @@ func newFlows(s *solver) *flows {
 	for _, k := range s.class {
 		count[k]++
 	}
-	rest := ints(crew)
 	for k, n := range count {
-		f.crew[k] = rest.cut(int(n))[:0]
+		f.crew[k] = space.cut(int(n))[:0]
 	}
 	for m, k := range s.class {
 		f.crew[k] = append(f.crew[k], int32(m))
@@ -284,8 +281,7 @@ func (f *flows) gather(topics []int32) pools {
 		total   = int32(0)
 	)
 	ps.row = make([][]int32, 0, len(topics))
-	lists := make(ints, 2*len(topics)+1)
-	ps.set, ps.start = lists.cut(len(topics))[:0], lists.cut(len(topics) + 1)[:1]
+	ps.set, ps.start = f.space.cut(len(topics))[:0], f.space.cut(len(topics) + 1)[:1]
 	if f.racks != nil {
 		numbers = make(map[key]int32)
 	}
@@ -324,9 +320,8 @@ func (f *flows) gather(topics []int32) pools {
 	for c := range ps.row {
 		ps.start[c+1] += ps.start[c]
 	}
-	space := make(ints, int(total)+len(ps.row))
-	ps.parts = space.cut(int(total))
-	at := space.cut(len(ps.row))
+	ps.parts = f.space.cut(int(total))
+	at := f.space.cut(len(ps.row))
 	copy(at, ps.start)
 	for _, r := range runs {
 		for p := r.from; p < r.to; p++ {
@@ -340,20 +335,17 @@ func (f *flows) gather(topics []int32) pools {
 // network makes the flow network of one component, with what members hold of what they own.
 func (f *flows) network(ps *pools, members []int32) *network {
 	np := len(ps.row)
-	n := &network{nm: int32(len(members)), np: int32(np), members: members, racks: f.racks, sets: ps.set}
+	n := &network{space: &f.space, nm: int32(len(members)), np: int32(np), members: members, racks: f.racks, sets: ps.set}
 	width := 0
 	for _, row := range ps.row {
 		for _, k := range row {
 			width += len(f.crew[k])
 		}
 	}
-	nodes := len(members) + np
-	// Beside its own arrays, room for those of levels and of prices where there is one group.
-	space := make(ints, 4*np+1+width+2*len(members)+6*nodes+6*(nodes+1)+2*len(members)+1)
+	space := &f.space
 	n.start, n.size, n.supply, n.byPool = space.cut(np+1), space.cut(np), space.cut(np), space.cut(np)
 	n.load, n.byMember = space.cut(len(members)), space.cut(len(members))
 	n.readers = space.cut(width)[:0]
-	n.space = space
 	n.entries = make([]entry, 0, min(len(ps.parts), width))
 	for m := range n.byMember {
 		n.byMember[m] = none

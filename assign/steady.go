@@ -132,32 +132,34 @@ func (s *steady[K]) drop(m int32, list []PartitionsOf[K], load, count int32) {
 	if len(list) > cap(s.cut)-len(s.cut) {
 		s.cut = make([]PartitionsOf[K], 0, min(len(list)+s.entries, max(len(list), 128, 4*cap(s.cut))))
 	}
-	first, from, topics, cut := len(s.cut), 0, s.held[:len(list)], s.cut
+	first := len(s.cut)
+	cut, n := s.cut[first:first+len(list)], 0
 	for i, p := range s.lasts[:len(list)] {
 		if p < low {
+			cut[n] = list[i]
+			n++
 			continue
 		}
-		partitions, at := list[i].Partitions, 0
-		if len(partitions) > 1 {
-			at, _ = slices.BinarySearch(partitions, low)
+		partitions := list[i].Partitions
+		at := len(partitions) - 1
+		for at > 0 && partitions[at-1] >= low {
+			at--
 		}
 		if stay > 0 && partitions[at] == low {
 			stay--
-			if at++; at == len(partitions) {
-				continue
-			}
+			at++
 		}
-		cut = append(cut, list[from:i]...)
-		from = i + 1
 		if at > 0 {
-			cut = append(cut, PartitionsOf[K]{list[i].Topic, partitions[:at:at]})
+			cut[n].Topic, cut[n].Partitions = list[i].Topic, partitions[:at:at]
+			n++
 		}
+		from := s.base[s.held[i]]
 		for _, p := range partitions[at:] {
-			s.gone.add(s.base[topics[i]] + p)
+			s.gone.add(from + p)
 		}
 	}
-	s.cut = append(cut, list[from:]...)
-	s.set(m, s.cut[first:len(s.cut):len(s.cut)])
+	s.cut = s.cut[:first+n]
+	s.set(m, cut[:n:n])
 }
 
 // cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but

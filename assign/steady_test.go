@@ -46,7 +46,7 @@ func TestSteadyGroupsGetThePlanOfAnyGroup(t *testing.T) {
 		for i := range members {
 			entries += len(members[i].Owned)
 		}
-		var c classic
+		c := new(classic)
 		if err := c.number(members, known, false, entries); err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,8 @@ func (Sticky) Subscribe(topics []string, owned []TopicPartitions, generation int
 
 // Assign returns the plan.
 func (a Sticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	var c classic
+	c := classics.Get().(*classic)
+	defer c.done()
 	memories, racks := 0, false
 	for i := range members {
 		memories += min(len(members[i].UserData), 1)
@@ -89,7 +90,8 @@ func (CooperativeSticky) Subscribe(topics []string, owned []TopicPartitions, gen
 
 // Assign returns the plan of this round: the target, without what some other member still claims.
 func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
-	var c classic
+	c := classics.Get().(*classic)
+	defer c.done()
 	entries, racks := 0, false
 	for i := range members {
 		entries += len(members[i].Owned)
