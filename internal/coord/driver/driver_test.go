@@ -268,8 +268,8 @@ func TestManyCommitsShareOneFlush(t *testing.T) {
 			waiting = append(waiting, r.commit("g", i))
 		}
 		synctest.Wait()
-		if got := log.EndOffset() - before; got != 1 {
-			t.Errorf("%d records are in the log while the first is being flushed, want the first alone", got)
+		if got := log.EndOffset() - before; got != 2 {
+			t.Errorf("%d records are in the log while the first is being flushed, want that one and the next", got)
 		}
 		r.open(nil)
 		for _, w := range waiting {
@@ -289,10 +289,10 @@ func TestAFailedFlushAnswersNotCoordinatorAndTakesNothingBack(t *testing.T) {
 		r := newRig(t)
 		r.mustCommit("g", 1)
 		r.hold()
-		first, second := r.commit("g", 2), r.commit("g", 3)
+		calls := []*Call{r.commit("g", 2), r.commit("g", 3), r.commit("g", 4)} // two on their way, and one that waits
 		synctest.Wait()
 		r.open(errors.New("the disk is gone"))
-		for _, call := range []*Call{first, second} {
+		for _, call := range calls {
 			<-call.Done()
 			if diff := cmp.Diff(coord.Refused{Code: kafka.NotCoordinator}, call.Body()); diff != "" {
 				t.Error(diff)
@@ -435,6 +435,43 @@ func TestWhoeverElseWritesToThePartitionMakesItReload(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := r.committed("g"); got != 77 {
 			t.Errorf("after the reload the group is at %d, want what the other wrote", got)
+		}
+	})
+}
+
+func TestASecondBatchThatFailsTakesNothingFromTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.mustCommit("g", 1)
+		p := r.set.Get(kafka.OffsetsTopic, r.c.ShardOf("g"))
+		r.hold()
+		first := r.commit("g", 2)
+		synctest.Wait()
+		b := batch.NewBuilder(batch.NewCodecs(batch.DefaultLimits()))
+		b.Reset(batch.Options{})
+		b.Append(1, []byte("no record of ours"), nil, nil)
+		foreign, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Append(foreign, -1, storage.Client, 1); err != nil {
+			t.Fatal(err)
+		}
+		second := r.commit("g", 3) // it lands one further than the runtime was told
+		for name, call := range map[string]*Call{"first": first, "second": second} {
+			<-call.Done()
+			if call.Body() != (coord.Refused{Code: kafka.NotCoordinator}) {
+				t.Errorf("the %s is answered %+v", name, call.Body())
+			}
+		}
+		r.open(nil)
+		time.Sleep(time.Second)
+		if got := r.committed("g"); got != 3 {
+			t.Errorf("after the reload the group is at %d; 2 and 3 are in the log", got)
+		}
+		r.crash()
+		if got := r.committed("g"); got != 3 {
+			t.Errorf("after a power cut the group is at %d", got)
 		}
 	})
 }

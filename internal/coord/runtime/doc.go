@@ -14,6 +14,7 @@
 //	Loading  the partition is being read; requests are answered COORDINATOR_LOAD_IN_PROGRESS. Loaded leads to Active, Drop to Idle.
 //	Active   requests reach the shard. Drop leads to Idle, and answers whoever waits with NOT_COORDINATOR.
 //
-// One batch is in flight at a time, and everything that is written meanwhile goes into the next: so batches grow with the load and cost
-// nothing when there is none. Start reading at Runtime.step.
+// Two batches are in flight at most, and everything that is written meanwhile goes into the next: so batches grow with the load and cost
+// nothing when there is none. While the disk is busy with the first, the second is on its way to it; what is answered leaves in the order of the
+// log all the same. Start reading at Runtime.step.
 package runtime

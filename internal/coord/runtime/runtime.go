@@ -51,11 +51,12 @@ type Runtime struct {
 	timers   timers
 	open     map[coord.ReplyID]struct{} // went in and did not come out
 
-	// Offsets: committed <= taken <= end. Below taken, records were handed out by Batch; below end, applied to the shard.
-	committed, taken, end int64
-	steps                 [][]record.Record // from taken to end
-	held                  []held            // in the order of their offsets
-	heldFrom              int               // held before it has left
+	// Offsets: committed <= taken <= end. Below taken, records were handed out by Batch; below end, applied to the shard. before is where the
+	// last batch that was handed out begins: once committed is there, no other batch is under way.
+	committed, before, taken, end int64
+	steps                         [][]record.Record // from taken to end
+	held                          []held            // in the order of their offsets
+	heldFrom                      int               // held before it has left
 }
 
 // held is what a step said, waiting for the log to be committed below after.
@@ -90,7 +91,7 @@ func (r *Runtime) Replay(offset int64, rec record.Record) {
 func (r *Runtime) Loaded(now vtime.Instant, end int64) Output {
 	r.must(Loading, "Loaded")
 	r.state = Active
-	r.committed, r.taken, r.end = end, end, end
+	r.committed, r.before, r.taken, r.end = end, end, end, end
 	return r.take(now, r.shard.Restore(now))
 }
 
@@ -136,14 +137,14 @@ func (r *Runtime) Tick(now vtime.Instant) (out Output) {
 	}
 }
 
-// Batch is what to append next. It is ok when there is something, and nothing is in flight; from then on it is in flight until Committed
-// passes its End.
+// Batch is what to append next. It is ok when there is something, and at most one batch is in flight; from then on it is in flight until
+// Committed passes its End.
 func (r *Runtime) Batch() (b Batch, ok bool) {
-	if len(r.steps) == 0 || r.committed < r.taken {
+	if len(r.steps) == 0 || r.committed < r.before {
 		return Batch{}, false
 	}
 	b = Batch{Steps: r.steps, BaseOffset: r.taken, End: r.end}
-	r.steps, r.taken = nil, r.end
+	r.steps, r.before, r.taken = nil, r.taken, r.end
 	return b, true
 }
 

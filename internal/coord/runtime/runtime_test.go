@@ -127,23 +127,29 @@ func TestAnAnswerWaitsForItsRecordsAndForAllEarlierOnes(t *testing.T) {
 	}
 }
 
-func TestOneBatchIsInFlightAndTheNextGathersMeanwhile(t *testing.T) {
+func TestTwoBatchesAreInFlightAndTheNextGathersMeanwhile(t *testing.T) {
 	r, _ := active(t)
 	r.Request(1, 1, order{reply: 1, records: 1})
 	if _, ok := r.Batch(); !ok {
 		t.Fatal("no batch")
 	}
 	r.Request(2, 2, order{reply: 2, records: 1})
-	r.Request(3, 3, order{reply: 3, records: 3})
-	if b, ok := r.Batch(); ok {
-		t.Fatalf("%+v beside one in flight", b)
+	if b, ok := r.Batch(); !ok || b.BaseOffset != 11 || b.End != 12 {
+		t.Fatalf("batch %+v %v beside one in flight", b, ok)
 	}
-	r.Committed(11)
+	r.Request(3, 3, order{reply: 3, records: 2})
+	r.Request(4, 4, order{reply: 4, records: 3})
+	if b, ok := r.Batch(); ok {
+		t.Fatalf("%+v beside two in flight", b)
+	}
+	if got := answered(r.Committed(11)); !slices.Equal(got, []coord.ReplyID{1}) {
+		t.Errorf("answered %v when the first batch was committed", got)
+	}
 	b, ok := r.Batch()
-	if !ok || len(b.Steps) != 2 || b.BaseOffset != 11 || b.End != 15 {
+	if !ok || len(b.Steps) != 2 || b.BaseOffset != 12 || b.End != 17 {
 		t.Fatalf("batch %+v %v, want both steps together", b, ok)
 	}
-	if got := answered(r.Committed(15)); !slices.Equal(got, []coord.ReplyID{2, 3}) {
+	if got := answered(r.Committed(17)); !slices.Equal(got, []coord.ReplyID{2, 3, 4}) {
 		t.Errorf("answered %v", got)
 	}
 }
@@ -247,6 +253,7 @@ func TestHoldsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, _ := active(t)
 		now, end, taken, committed := vtime.Instant(0), int64(10), int64(10), int64(10)
+		var flying []int64 // the ends of batches
 		last := coord.ReplyID(0)
 		var parkedInShard []coord.ReplyID
 		type waiting struct {
@@ -289,7 +296,8 @@ func TestHoldsItsPromises(t *testing.T) {
 			},
 			"append": func(t *rapid.T) {
 				b, ok := r.Batch()
-				if want := end > taken && committed == taken; ok != want {
+				flying = slices.DeleteFunc(flying, func(end int64) bool { return end <= committed })
+				if want := end > taken && len(flying) < 2; ok != want {
 					t.Fatalf("batch %v, want %v (taken %d, committed %d, end %d)", ok, want, taken, committed, end)
 				}
 				if ok && (b.BaseOffset != taken || b.End != end) {
@@ -297,6 +305,7 @@ func TestHoldsItsPromises(t *testing.T) {
 				}
 				if ok {
 					taken = end
+					flying = append(flying, end)
 				}
 			},
 			"commit": func(t *rapid.T) {
@@ -314,7 +323,7 @@ func TestHoldsItsPromises(t *testing.T) {
 				if got := answered(r.Drop()); !slices.Equal(got, want) {
 					t.Fatalf("a drop answered %v, want %v", got, want)
 				}
-				wait, parkedInShard = nil, nil
+				wait, parkedInShard, flying = nil, nil, nil
 				end, taken, committed = 50, 50, 50
 				r.Load()
 				r.Loaded(now, 50)
