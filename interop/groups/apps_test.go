@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -228,22 +229,13 @@ func TestConnect(t *testing.T) {
 	admin := kadm.NewClient(cl)
 	run := func(name string) *worker {
 		step(name + " starts")
-		w, tap := startWorker(t, broker, name, dir)
+		w, tap := startWorker(t, broker, name, dir, map[string]string{"session.timeout.ms": "6000", "heartbeat.interval.ms": "500"})
 		taps = append(taps, tap)
 		return w
 	}
 	members := func(n int) {
 		t.Helper()
-		until(t, fmt.Sprintf("a stable group of %d workers", n), func() string {
-			described, err := admin.DescribeGroups(t.Context(), "connect-cluster")
-			if err != nil {
-				return err.Error()
-			}
-			if g := described["connect-cluster"]; g.State != "Stable" || len(g.Members) != n || g.ProtocolType != "connect" {
-				return fmt.Sprintf("state %s, type %q, %d members", g.State, g.ProtocolType, len(g.Members))
-			}
-			return ""
-		})
+		stableWorkers(t, admin, n)
 	}
 	lines := 0
 	copies := func() {
@@ -319,13 +311,29 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+// stableWorkers waits until so many workers of Connect are a stable group.
+func stableWorkers(t *testing.T, admin *kadm.Client, n int) {
+	t.Helper()
+	until(t, fmt.Sprintf("a stable group of %d workers", n), func() string {
+		described, err := admin.DescribeGroups(t.Context(), "connect-cluster")
+		if err != nil {
+			return err.Error()
+		}
+		if g := described["connect-cluster"]; g.State != "Stable" || len(g.Members) != n || g.ProtocolType != "connect" {
+			return fmt.Sprintf("state %s, type %q, %d members", g.State, g.ProtocolType, len(g.Members))
+		}
+		return ""
+	})
+}
+
 // worker is one process of Connect.
 type worker struct {
 	child *rig.Child
 	rest  string // host:port
 }
 
-func startWorker(t *testing.T, broker *rig.Broker, name, dir string) (*worker, *groups.Tap) {
+// startWorker starts one with its log and settings in dir, behind a tap, and waits for its REST port to answer. more are settings besides those that all have.
+func startWorker(t *testing.T, broker *rig.Broker, name, dir string, more map[string]string) (*worker, *groups.Tap) {
 	t.Helper()
 	tap, err := groups.NewTap(name, broker.Addr)
 	if err != nil {
@@ -340,7 +348,8 @@ func startWorker(t *testing.T, broker *rig.Broker, name, dir string) (*worker, *
 		"rest.advertised.host.name": "127.0.0.1", "key.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter": "org.apache.kafka.connect.storage.StringConverter",
 		"config.storage.topic": "connect-configs", "config.storage.replication.factor": "1", "offset.storage.topic": "connect-offsets", "offset.storage.replication.factor": "1",
 		"offset.storage.partitions": "2", "status.storage.topic": "connect-status", "status.storage.replication.factor": "1", "status.storage.partitions": "2",
-		"offset.flush.interval.ms": "500", "session.timeout.ms": "6000", "heartbeat.interval.ms": "500", "scheduled.rebalance.max.delay.ms": "1000", "plugin.discovery": "service_load"}
+		"offset.flush.interval.ms": "500", "scheduled.rebalance.max.delay.ms": "1000", "plugin.discovery": "service_load"}
+	maps.Copy(settings, more)
 	var text strings.Builder
 	for k, v := range settings {
 		fmt.Fprintf(&text, "%s=%s\n", k, v)

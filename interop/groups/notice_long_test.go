@@ -10,11 +10,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/interop/groups"
 	"github.com/barnabas-mq/barnabas/interop/rig"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -144,14 +147,7 @@ func (c *cell) leaves(times int) (noticed, closed []float64) {
 		}
 	}
 	for range times {
-		for _, name := range []string{"A", "B"} {
-			until(c.T, "a heartbeat of "+name+" since it joined", func() string {
-				if c.lastBeat(c.members[name]).Asked.After(c.joined(name)) {
-					return ""
-				}
-				return "none yet"
-			})
-		}
+		c.beats("A", "B")
 		time.Sleep(rand.N(c.heartbeat)) // so that the leave comes at any point of an interval
 		n, began := len(c.events()), time.Now()
 		leaver := c.members["C"]
@@ -176,6 +172,70 @@ func (c *cell) leaves(times int) (noticed, closed []float64) {
 	c.balanced("A")
 	stop("A")
 	return noticed, closed
+}
+
+// TestNoticeOfAWorker is TestNoticeOfALeave with workers of Connect, which commit nothing on the coordinator's connection: one of three is asked to end,
+// and comes back.
+func TestNoticeOfAWorker(t *testing.T) {
+	dir := noticeFolder(t)
+	if !wanted("INTEROP_CLIENTS", "Kafka Connect") {
+		t.Skip("INTEROP_CLIENTS names others")
+	}
+	const times = 5
+	var mu sync.Mutex
+	leave := groups.Figure{Table: "leave", Line: "Kafka Connect, session 10 s"}
+	both(t, "Kafka Connect", noticePair(t), func(t *testing.T, broker *rig.Broker, on bool) {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.Close()
+		c, folder := &cell{T: t, members: map[string]*groups.Member{}}, t.TempDir()
+		starts := func(name string) *worker {
+			starting.Lock()
+			defer starting.Unlock()
+			w, tap := startWorker(t, broker, name, folder, map[string]string{"session.timeout.ms": "10000", "heartbeat.interval.ms": "3000"})
+			c.members[name] = &groups.Member{Name: name, Tap: tap}
+			return w
+		}
+		starts("A")
+		starts("B")
+		var noticed []float64
+		for range times {
+			leaver := starts("C")
+			stableWorkers(t, kadm.NewClient(cl), 3)
+			c.beats("A", "B")
+			time.Sleep(rand.N(3 * time.Second))
+			leaver.child.Signal(syscall.SIGTERM)
+			<-leaver.child.Done()
+			left := when[*kmsg.LeaveGroupRequest](c, c.members["C"], time.Time{})
+			stableWorkers(t, kadm.NewClient(cl), 2)
+			for _, name := range []string{"A", "B"} {
+				noticed = append(noticed, milliseconds(when[*kmsg.JoinGroupRequest](c, c.members[name], left).Sub(left)))
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if on {
+			leave.On = noticed
+		} else {
+			leave.Off = noticed
+		}
+	})
+	keep(t, dir, leave)
+}
+
+// beats waits until each of the members has sent a heartbeat since it joined.
+func (c *cell) beats(names ...string) {
+	c.Helper()
+	for _, name := range names {
+		until(c.T, "a heartbeat of "+name+" since it joined", func() string {
+			if c.lastBeat(c.members[name]).Asked.After(c.joined(name)) {
+				return ""
+			}
+			return "none yet"
+		})
+	}
 }
 
 // joined is when a member was last told that it is one.
