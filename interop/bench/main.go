@@ -144,15 +144,17 @@ func measure(ctx context.Context, o options) error {
 			k.Row, k.Group, k.Promise, k.Command, k.Values = r.name, r.group, string(block.promise), r.command(), map[string][]sampleJSON{}
 			results[r.name] = &k
 		}
-		for rep := range o.repeat {
-			for _, kind := range o.brokers {
-				if err := measureBlock(ctx, o, binary, kind, block, todo, rep, results); err != nil {
-					if ctx.Err() != nil {
-						return ctx.Err()
-					}
-					fmt.Fprintf(os.Stderr, "bench: %s: %v\n", kind, err)
-					failed = append(failed, err)
-				}
+		taken := measureInOrder
+		if block.turns {
+			taken = measureTurns
+		}
+		if err := taken(ctx, o, binary, block, todo, results); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			failed = append(failed, err)
+			if block.turns {
+				continue // turns that were not taken by all say nothing
 			}
 		}
 		for _, r := range todo {

@@ -3,15 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -50,17 +46,14 @@ func probeRows(o options) []row {
 		probe: func(ctx context.Context, t target) (map[string]float64, error) {
 			return manyStart(ctx, t, manyPartitions)
 		}})
-	for _, files := range []int{1, 12, 50, 1000} {
-		block := 1_000_012
-		if files > 12 { // what a request to fifty partitions brings each of them: see the produce rows
-			block /= 50
-		}
+	for _, files := range []int{50, 1000} { // fewer files have rows of turns
+		const block = 1_000_012 / 50 // what a request to fifty partitions brings each of them: see the produce rows
 		rows = append(rows, row{name: fmt.Sprintf("floor, %d files, %d B blocks", files, block), group: "floor", own: true, alone: true,
 			probeWhat: fmt.Sprintf("go run ./bench/floor -files %d -block %d", files, block),
 			probe:     func(ctx context.Context, t target) (map[string]float64, error) { return floor(ctx, t, files, block) }})
 	}
 	if o.quick {
-		rows = slices.DeleteFunc(rows, func(r row) bool { return r.group == "floor" && !strings.HasPrefix(r.name, "floor, 1 files") })
+		rows = slices.DeleteFunc(rows, func(r row) bool { return r.group == "floor" })
 	}
 	return rows
 }
@@ -430,21 +423,8 @@ func floor(ctx context.Context, t target, files, block int) (map[string]float64,
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "floor")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./bench/floor")
-	build.Dir = t.o.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build bench/floor: %w\n%s", err, out)
-	}
-	out, err := exec.CommandContext(ctx, binary, "-dir", dir, "-files", strconv.Itoa(files), "-block", strconv.Itoa(block), "-duration", t.o.duration.String()).Output()
+	answer, err := bare(ctx, t.o, dir, "./bench/floor", "-files", strconv.Itoa(files), "-block", strconv.Itoa(block), "-duration", t.o.duration.String())
 	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		MB    float64            `json:"megabytes_per_second"`
-		Flush map[string]float64 `json:"flush_ms"`
-	}
-	if err := json.Unmarshal(out, &answer); err != nil {
 		return nil, err
 	}
 	return map[string]float64{"MB/s": answer.MB, "p50 ms": answer.Flush["p50"], "p99 ms": answer.Flush["p99"]}, nil

@@ -58,10 +58,11 @@ var columns = map[string][]string{
 	"start":          {"p50 ms", "p99 ms", "ms", "stop ms", "CPU ms", "RSS MiB", "open files"},
 	"groups":         {"heartbeats/s", "CPU us/heartbeat", "CPU % of a core", "KiB/member", "commits/s", "CPU us/commit", "ms", "ms without offsets", "CPU ms", "CPU us/member", "offsets", "MiB"},
 	"notice":         {"noticed ms, mean", "noticed ms, max", "all assigned ms, mean", "all assigned ms, max", "pause of a moved partition ms, mean", "pause ms, max"},
+	"in turns":       {"MB/s", "CPU ms/MB", "p50 ms", "p99 ms"},
 	"floor":          {"MB/s", "p50 ms", "p99 ms"},
 }
 
-var sections = []string{"produce", "consume", "latency", "small requests", "groups", "notice", "start", "memory", "floor"}
+var sections = []string{"produce", "in turns", "consume", "latency", "small requests", "groups", "notice", "start", "memory", "floor"}
 
 var introductions = map[string]string{
 	"produce":        "Full batches from one client, five requests in flight. `page cache`: no flush before the answer, on either side. `fsync`: every acknowledged batch is on the disk, on both sides.",
@@ -72,6 +73,7 @@ var introductions = map[string]string{
 	"memory":         "Resident memory of a broker nobody has used, and what a thousand silent connections add.",
 	"groups":         "The group coordinator, over raw connections that do nothing else. `KiB/member` is what a member adds to the resident memory, its connection aside. `heartbeats/s` is what the driver managed to send and had answered, of 33,333: fewer say that the machine was busy with others, not that a broker was slow.",
 	"notice":         "A group of three real cooperative consumers, and a fourth joins. `noticed`: from its JoinGroup to the JoinGroup of each of the others. `all assigned`: to the last partition's new owner. `pause`: from the revocation of a partition that moves to its assignment; partitions that stay have none. Heartbeats every 3 s, Kafka's default.",
+	"in turns":       "The same produce rows, but Barnabas, Kafka and a bare program take turns, and `Of the floor` is the median of Barnabas' turns by the median of the program's. The floor's MB/s with fsync is that of `bench/floor`: append a block, fdatasync, next block. Its CPU, and its MB/s without fsync, is that of `bench/receive`: take a block from a loopback socket, compute its CRC-32C, append it, with fsync fdatasync. `bench/floor` has the machine to itself; a broker shares its two CPUs with the driver that sends the records.",
 	"floor":          "Not a broker: `bench/floor` appends a block and calls fdatasync, one file after the other, with the blocks that the fsync rows above bring to each partition. What a log that flushes each block by itself could do on this disk.",
 }
 
@@ -105,6 +107,8 @@ func report(o options) error {
 	fmt.Fprintf(&b, "- Barnabas: commit %s, %s, CGO_ENABLED=0\n", strings.Join(sorted(commits), ", "), m.Go)
 	b.WriteString("- CPU is the broker's user and system time; memory its resident peak in the measurement. Each cell is the median of the repetitions, with the\n" +
 		"  least and the greatest in parentheses when there were several. The ratio is Barnabas' median to Kafka's.\n" +
+		"- Before each produce, consume and latency measurement what the last one wrote is gone from the disk, and memory for what this one will write has been\n" +
+		"  touched once: the host of a virtual machine takes free memory back, and the first touch afterwards costs milliseconds of CPU per MB, whoever makes it.\n" +
 		"- Every row that was measured is here, also where Kafka is better.\n\n")
 	for _, g := range sections {
 		rows := byGroup[g]
@@ -113,7 +117,11 @@ func report(o options) error {
 		}
 		sort.Slice(rows, func(i, j int) bool { return natural(rows[i].Row) < natural(rows[j].Row) })
 		fmt.Fprintf(&b, "## %s\n\n%s\n\n", strings.ToUpper(g[:1])+g[1:], introductions[g])
-		b.WriteString("| Row | Value | Barnabas | Kafka | Ratio |\n|---|---|---|---|---|\n")
+		if g == "in turns" {
+			b.WriteString("| Row | Value | Barnabas | Kafka | Floor | Of Kafka | Of the floor |\n|---|---|---|---|---|---|---|\n")
+		} else {
+			b.WriteString("| Row | Value | Barnabas | Kafka | Ratio |\n|---|---|---|---|---|\n")
+		}
 		for _, k := range rows {
 			name := k.Row
 			for _, c := range columns[g] {
@@ -121,11 +129,12 @@ func report(o options) error {
 				if len(ours) == 0 && len(theirs) == 0 {
 					continue
 				}
-				ratio := ""
-				if len(ours) > 0 && len(theirs) > 0 && median(theirs) != 0 {
-					ratio = fmt.Sprintf("%.2f", median(ours)/median(theirs))
+				if g == "in turns" {
+					floor := series(k.Values[floorName], c)
+					fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", name, c, cell(ours), cell(theirs), cell(floor), ratio(ours, theirs), ratio(ours, floor))
+				} else {
+					fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, c, cell(ours), cell(theirs), ratio(ours, theirs))
 				}
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, c, cell(ours), cell(theirs), ratio)
 				name = ""
 			}
 		}
@@ -182,6 +191,14 @@ func median(v []float64) float64 {
 		return v[len(v)/2]
 	}
 	return (v[len(v)/2-1] + v[len(v)/2]) / 2
+}
+
+// ratio is that of the medians; empty where one is missing.
+func ratio(ours, theirs []float64) string {
+	if len(ours) == 0 || len(theirs) == 0 || median(theirs) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", median(ours)/median(theirs))
 }
 
 func cell(v []float64) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,7 @@ const (
 type block struct {
 	promise promise
 	rows    []row
+	turns   bool // the brokers and a bare program take turns in each row
 }
 
 // row is one line of a table, measured on one broker after the other.
@@ -34,9 +36,10 @@ type row struct {
 	args        []string // of barnabas bench; the first is its kind
 	probe       func(ctx context.Context, t target) (map[string]float64, error)
 	probeWhat   string
-	alone       bool // has no counterpart on Kafka
-	own         bool // starts its brokers itself
-	fill        int  // records to write before a consume row
+	alone       bool       // has no counterpart on Kafka
+	own         bool       // starts its brokers itself
+	fill        int        // records to write before a consume row
+	floor       [][]string // the bare programs of a row of turns, with their flags
 }
 
 // target is the broker a probe looks at.
@@ -55,7 +58,11 @@ func (r row) command() string {
 		return fmt.Sprintf("barnabas bench produce --topic load --keep-topic --records %d --duration 0 --warmup 0s %s; barnabas bench consume --topic load",
 			r.fill, strings.Join(r.args[1:], " "))
 	}
-	return "barnabas bench " + strings.Join(r.args, " ")
+	command := "barnabas bench " + strings.Join(r.args, " ")
+	for _, argv := range r.floor {
+		command += "; go run " + strings.Join(argv, " ")
+	}
+	return command
 }
 
 // plan lists every row. Names are file names too.
@@ -111,7 +118,7 @@ func plan(o options) []block {
 	cache.rows = append(cache.rows, consume(1024, 1, 1_500_000, "none"), latency(pageCache, 1000, 1))
 	disk.rows = append(disk.rows, latency(fsync, 1000, 1))
 	probes.rows = slices.Concat(probeRows(o), groupRows(o), noticeRows(o))
-	return []block{cache, disk, probes}
+	return append([]block{cache, disk, probes}, turnRows(o, produce)...)
 }
 
 func properties(kind rig.Kind, p promise) map[string]string {
@@ -123,6 +130,23 @@ func properties(kind rig.Kind, p promise) map[string]string {
 		props["log.flush.interval.messages"] = "1"
 	}
 	return props
+}
+
+// measureInOrder takes the repetitions of all rows, on one broker after the other.
+func measureInOrder(ctx context.Context, o options, binary string, b block, rows []row, results map[string]*kept) error {
+	var failed []error
+	for rep := range o.repeat {
+		for _, kind := range o.brokers {
+			if err := measureBlock(ctx, o, binary, kind, b, rows, rep, results); err != nil {
+				if ctx.Err() != nil {
+					return err
+				}
+				fmt.Fprintf(os.Stderr, "bench: %s: %v\n", kind, err)
+				failed = append(failed, err)
+			}
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // measureBlock starts one broker and takes one repetition of each row on it.
@@ -142,10 +166,15 @@ func measureBlock(ctx context.Context, o options, binary string, kind rig.Kind, 
 				return err
 			}
 		}
+		fmt.Fprintf(os.Stderr, "bench: %-9s %d/%d  %s\n", kind, rep+1, o.repeat, r.name)
+		if r.group == "produce" || r.group == "consume" || r.group == "latency" {
+			if err := settle(ctx, o, r, map[rig.Kind]*rig.Broker{kind: broker}); err != nil {
+				return err
+			}
+		}
 		if broker != nil {
 			resetPeak(broker.PID())
 		}
-		fmt.Fprintf(os.Stderr, "bench: %-9s %d/%d  %s\n", kind, rep+1, o.repeat, r.name)
 		s, err := measureRow(ctx, target{o, kind, binary, broker}, r)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
