@@ -41,7 +41,7 @@ type vectors struct {
 	groupIncidents                                                             *prometheus.CounterVec
 	groupCommits, groupExpired, groupRebalances                                *prometheus.CounterVec
 	groupPhases                                                                *prometheus.HistogramVec
-	holds                                                                      *prometheus.HistogramVec
+	holds, syncHolds                                                           *prometheus.HistogramVec
 	holdsGivenUp                                                               prometheus.Counter
 }
 
@@ -101,6 +101,9 @@ func newVectors(r prometheus.Registerer) *vectors {
 		holds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "barnabas_heartbeat_hold_seconds", Help: "Time that the answers to heartbeats were held back, by what ended it: a rebalance to tell of, another request of the client, the bound, the end of the membership or of the connection.",
 			Buckets: phases}, []string{labelCause}),
+		syncHolds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "barnabas_sync_hold_seconds", Help: "Time that the answers to the SyncGroups of members without partitions were held back, by what ended it: the second round of a cooperative rebalance, another request of the client, the bound, the end of the membership.",
+			Buckets: phases}, []string{labelCause}),
 		groupPhases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "barnabas_group_rebalance_phase_seconds", Help: "Time of a phase of a rebalance: join, until the members have come; sync, until the leader's assignment is there.",
 			Buckets: phases}, []string{labelGroup, labelPhase}),
@@ -112,7 +115,7 @@ func newVectors(r prometheus.Registerer) *vectors {
 		flushedLogs: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kafka_log_logflushstats_logsperflush", Help: "Partitions that one flush made durable together.", Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 1000}}),
 	}
-	r.MustRegister(v.connections, v.flushTime, v.flushedLogs, v.groupPhases, v.holds)
+	r.MustRegister(v.connections, v.flushTime, v.flushedLogs, v.groupPhases, v.holds, v.syncHolds)
 	return v
 }
 

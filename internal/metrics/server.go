@@ -61,5 +61,10 @@ func (s *Server) Held(cause string, d time.Duration) {
 	s.m.v.holds.WithLabelValues(cause).Observe(d.Seconds())
 }
 
+// SyncHeld counts a SyncGroup whose answer was held back, by what ended that.
+func (s *Server) SyncHeld(cause string, d time.Duration) {
+	s.m.v.syncHolds.WithLabelValues(cause).Observe(d.Seconds())
+}
+
 // HoldsGivenUp counts a client of a group that is not held any more.
 func (s *Server) HoldsGivenUp() { s.m.v.holdsGivenUp.Inc() }

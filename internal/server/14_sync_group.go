@@ -17,7 +17,8 @@ import (
 // v4  flexible
 // v5  protocol type and name, in both directions (KIP-559)
 //
-// A follower waits for the leader's assignment, the leader until it is on disk.
+// A follower waits for the leader's assignment, the leader until it is on disk. Who has nothing and gets nothing may be held a moment longer, see
+// notice.go.
 func syncGroup(g *groupCall, in kmsg.Request) {
 	q := in.(*kmsg.SyncGroupRequest)
 	resp := q.ResponseKind().(*kmsg.SyncGroupResponse)
@@ -32,10 +33,17 @@ func syncGroup(g *groupCall, in kmsg.Request) {
 		ev.Assignments = append(ev.Assignments, group.Assignment{Member: a.MemberID, Bytes: slices.Clone(a.MemberAssignment)}) // the frame is used again
 	}
 	g.others = true
-	g.ask(g.conn.srv.deps.Groups.ShardOf(q.Group), func(id coord.ReplyID) coord.Event {
+	shard := g.conn.srv.deps.Groups.ShardOf(q.Group)
+	ev.Hold = g.conn.mayHoldSync(q.MemberID, q.Group, g.now)
+	g.ask(shard, func(id coord.ReplyID) coord.Event {
 		ev.Reply = id
 		return ev
 	})
+	if ev.Hold > 0 && !g.answered() {
+		g.conn.held = holding{id: ev.Reply, sync: true, shard: shard, key: breakerKey{g.conn.client.ID, q.Group}, member: q.MemberID, since: g.now}
+		held := g.conn.held
+		g.held = &held
+	}
 	g.answer = func(said []any) kmsg.Response {
 		reply, ok := said[0].(group.SyncReply)
 		if !ok {

@@ -84,5 +84,7 @@ type Metrics interface {
 	Committed(group string, partitions int)
 	// Held counts a heartbeat whose answer was held, by what ended that; HoldsGivenUp a client of a group that is not held any more.
 	Held(cause string, d time.Duration)
+	// SyncHeld counts a SyncGroup whose answer was held, as Held does.
+	SyncHeld(cause string, d time.Duration)
 	HoldsGivenUp()
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 )
 
-// Prompt notice: a heartbeat's answer may be held back so that it can tell of a rebalance the moment it begins. When that is safe for the group
-// is decided in coord/group (classic_hold.go); here it is decided for which clients, and a hold ends as soon as its connection brings anything
-// else: a commit or a leave never waits behind it. Only clients that heartbeat in the background and say so by name (KIP-511) are held. A name is
+// Prompt notice: the answer to a heartbeat, or to a SyncGroup, may be held back so that it can tell of a rebalance the moment it begins. When that is
+// safe for the group is decided in coord/group (classic_hold.go, classic_second_round.go); here it is decided for which clients, and a hold ends as
+// soon as its connection brings anything else: a commit or a leave never waits behind it. Only clients that heartbeat in the background and say so by name (KIP-511) are held. A name is
 // a claim, and a proxy may pass on one request at a time: so there is a breaker.
 
 // NoticeClient is a client whose heartbeats may be held, and for how long [group.prompt.notice.clients].
@@ -35,9 +35,14 @@ func (s *Server) noticeFor(name, version string) time.Duration {
 
 const librdkafka = "librdkafka"
 
-// holding is the heartbeat a connection has waiting.
+// rejoiners are the clients that join again at once when a SyncGroup is answered REBALANCE_IN_PROGRESS. Holding one is for them only: librdkafka waits
+// for a second or two since its last JoinGroup, longer than when it learns of the second round from its heartbeat, which it sends at once.
+var rejoiners = []string{"apache-kafka-java", "kgo", "barnabas-cli"}
+
+// holding is the heartbeat or the SyncGroup that a connection has waiting.
 type holding struct {
 	id     coord.ReplyID // 0: none
+	sync   bool          // a SyncGroup: it may wait for the leader too, which nothing here ends
 	shard  int32
 	key    breakerKey
 	member string
@@ -53,7 +58,7 @@ const (
 	HoldClosed    = "closed"    // the connection ended
 )
 
-// mayHold is how long this heartbeat may be held. Nothing else may be unanswered or waiting to be read.
+// mayHold is how long the answer to this request of the member may be held. Nothing else may be unanswered or waiting to be read.
 func (c *conn) mayHold(member, groupID string, now time.Time) time.Duration {
 	most := c.srv.noticeFor(c.softwareName, c.softwareVersion)
 	if most == 0 || c.busyBeyond() || c.in.Buffered() > 0 || c.srv.closing.Err() != nil {
@@ -65,7 +70,15 @@ func (c *conn) mayHold(member, groupID string, now time.Time) time.Duration {
 	return most
 }
 
-// endHold asks for the answer of the held heartbeat, because something else has arrived or the connection is over. If the answer has left by
+// mayHoldSync is mayHold for a SyncGroup.
+func (c *conn) mayHoldSync(member, groupID string, now time.Time) time.Duration {
+	if !slices.Contains(rejoiners, c.softwareName) {
+		return 0
+	}
+	return c.mayHold(member, groupID, now)
+}
+
+// endHold asks for the answer that is held, because something else has arrived or the connection is over. If the answer has left by
 // itself, this does nothing.
 func (c *conn) endHold() {
 	if c.held.id == 0 {
@@ -73,11 +86,17 @@ func (c *conn) endHold() {
 	}
 	h := c.held
 	c.held = holding{}
-	c.srv.deps.Groups.Tell(h.shard, &group.HeartbeatRelease{Held: h.id, Group: h.key.group, Member: h.member})
+	c.srv.deps.Groups.Tell(h.shard, &group.HoldRelease{Held: h.id, Group: h.key.group, Member: h.member})
 }
 
 // holdEnded counts a hold that has been answered. It runs on the finisher's goroutine.
 func (c *conn) holdEnded(h *holding, said any) {
+	if h.sync {
+		if reply, ok := said.(group.SyncReply); ok && reply.Held {
+			c.srv.deps.Metrics.SyncHeld(syncHoldCause(reply), reply.For)
+		}
+		return
+	}
 	reply, ok := said.(group.HeartbeatReply)
 	if ok && !reply.Held {
 		return // it waited for the disk, as any answer may
@@ -96,8 +115,23 @@ func (c *conn) holdEnded(h *holding, said any) {
 	c.srv.deps.Metrics.Held(cause, now.Sub(h.since))
 }
 
-// holdClosed counts a hold whose client went away.
+func syncHoldCause(reply group.SyncReply) string {
+	switch {
+	case reply.Code == kafka.RebalanceInProgress:
+		return HoldRebalance
+	case reply.Code != kafka.None:
+		return HoldGone
+	case reply.Bound:
+		return HoldBound
+	}
+	return HoldRequest
+}
+
+// holdClosed counts a hold whose client went away. Of a SyncGroup nobody knows here whether it was held, or waited for the leader.
 func (c *conn) holdClosed(h *holding) {
+	if h.sync {
+		return
+	}
 	now := c.srv.deps.Now()
 	c.srv.breaker.closed(h.key, h.member, now)
 	c.srv.deps.Metrics.Held(HoldClosed, now.Sub(h.since))
@@ -112,7 +146,7 @@ type boundRelease struct {
 // arrived is called when the first byte of a request is there. It ends a hold; and it tells the breaker how soon something came after a hold that
 // had lasted as long as it may. At once means that it was waiting for the answer: in the client, or in a proxy.
 func (c *conn) arrived() {
-	c.endedHold = c.held.id != 0
+	c.endedHold = c.held.id != 0 && !c.held.sync
 	c.endHold()
 	if b := c.bound.Swap(nil); b != nil {
 		now := c.srv.deps.Now()

@@ -30,6 +30,7 @@ func (uncounted) BytesOut(int)                                                 {
 func (uncounted) Produced(string, int, int)                                    {}
 func (uncounted) Fetched(string, int)                                          {}
 func (uncounted) Held(string, time.Duration)                                   {}
+func (uncounted) SyncHeld(string, time.Duration)                               {}
 func (uncounted) HoldsGivenUp()                                                {}
 func (uncounted) Committed(string, int)                                        {}
 

@@ -116,17 +116,26 @@ func (c *coordinator) receive(q *call) {
 		return
 	}
 	if held := q.m.held; held != 0 && c.waiting[held] != nil { // something else has come on its connection
-		if h, ok := c.waiting[held].ev.(*group.HeartbeatRequest); ok {
-			c.deliver(c.rt.Request(c.w.now, 0, &group.HeartbeatRelease{Group: groupID, Member: h.Member, Held: held}))
+		switch ev := c.waiting[held].ev.(type) {
+		case *group.HeartbeatRequest:
+			c.deliver(c.rt.Request(c.w.now, 0, &group.HoldRelease{Group: groupID, Member: ev.Member, Held: held}))
+		case *group.SyncRequest:
+			c.deliver(c.rt.Request(c.w.now, 0, &group.HoldRelease{Group: groupID, Member: ev.Member, Held: held}))
 		}
 	}
 	c.lastID++
 	id := c.lastID
 	c.waiting[id] = q
 	q.ev = q.make(id)
-	if h, ok := q.ev.(*group.HeartbeatRequest); ok && c.w.sc.Coordinator.PromptNotice {
-		h.Hold = holds[q.m.cfg.Client]
-		q.m.held = id
+	if c.w.sc.Coordinator.PromptNotice {
+		switch ev := q.ev.(type) {
+		case *group.HeartbeatRequest:
+			ev.Hold, q.m.held = holds[q.m.cfg.Client], id
+		case *group.SyncRequest:
+			if q.m.cfg.Client == "java" { // librdkafka does not join again at once
+				ev.Hold, q.m.held = holds["java"], id
+			}
+		}
 	}
 	c.deliver(c.rt.Request(c.w.now, id, q.ev))
 	c.pump()

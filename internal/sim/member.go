@@ -73,7 +73,7 @@ type member struct {
 	seatID           string
 	joinedGeneration int32 // 0: not in the group
 	fenced           bool
-	held             coord.ReplyID // its last heartbeat, if that may be held
+	held             coord.ReplyID // its last heartbeat or sync, if that may be held
 
 	// The application.
 	holds      []*hold // by partition

@@ -57,6 +57,9 @@ type classic struct {
 	remaining time.Duration // initial: how much the phase may still be extended by
 	arrivals  int32         // joins so far, see member.arrival
 
+	stable vtime.Instant // when it last became Stable
+	second certainty     // in Stable: whether another round must follow
+
 	// What members said last, for others that say the same.
 	people recent[person]
 	offers recent[offer]
@@ -72,7 +75,7 @@ type member struct {
 	assignment []byte
 
 	join, sync coord.ReplyID // requests that wait; 0 for none
-	held       coord.ReplyID // a heartbeat that waits; 0 for none, and outside of Stable
+	held       coord.ReplyID // a heartbeat or a sync whose answer is kept back; 0 for none, and outside of Stable
 	answered   vtime.Instant // when the last answer left
 	heard      vtime.Instant // its last request
 
@@ -80,10 +83,12 @@ type member struct {
 	// timer operation. Both are 0, a moment that is long past, for "none"; armed <= deadline otherwise.
 	deadline, armed vtime.Instant
 
-	arrival  int32 // as which one, of those who wait, its join came
-	isNew    bool  // it joined, and its first join has not been answered
-	unsynced bool  // counted in classic.unsynced
-	told     bool  // it knows of the rebalance under way
+	patience time.Duration // how long its last sync may be held
+	arrival  int32         // as which one, of those who wait, its join came
+	isNew    bool          // it joined, and its first join has not been answered
+	unsynced bool          // counted in classic.unsynced
+	told     bool          // it knows of the rebalance under way
+	heldSync bool          // held is a sync
 }
 
 // person is who a member is, its id aside. It does not change, so that members share one: see classic.says.
@@ -154,7 +159,10 @@ func (g *classic) enter(s State, now vtime.Instant) {
 	if !slices.Contains(next[g.state], s) {
 		panic(fmt.Sprintf("group: %s cannot follow %s", s, g.state))
 	}
-	g.state, g.since = s, now
+	g.state, g.since, g.second = s, now, unknown
+	if s == Stable {
+		g.stable = now
+	}
 }
 
 func (g *classic) joinTimer() coord.TimerKey { return coord.TimerKey{Kind: timerJoin, Group: g.id} }

@@ -38,35 +38,46 @@ func (s *Shard) hold(g *classic, m *member, r *HeartbeatRequest) bool {
 	return true
 }
 
-// letGo answers a held heartbeat of m, if there is one.
+// letGo answers what is held of m, if there is something.
 func (s *Shard) letGo(g *classic, m *member, code kafka.ErrorCode) {
 	if m.held == 0 {
 		return
 	}
 	s.disarm(g.holdTimer(m))
-	s.answerHeld(g, m, HeartbeatReply{Code: code, Held: true})
+	s.answerHeld(g, m, code, false)
 }
 
-func (s *Shard) answerHeld(g *classic, m *member, answer HeartbeatReply) {
-	if answer.Code == kafka.RebalanceInProgress {
-		s.tell(g, m, (*HeartbeatRequest)(nil).EventName(), true)
+// answerHeld answers what is held of m. bound: it was held as long as it may be.
+func (s *Shard) answerHeld(g *classic, m *member, code kafka.ErrorCode, bound bool) {
+	api, answer := (*HeartbeatRequest)(nil).EventName(), any(HeartbeatReply{Code: code, Held: true, Bound: bound})
+	if m.heldSync {
+		api, answer = (*SyncRequest)(nil).EventName(), s.heldSyncReply(g, m, code, bound)
+	}
+	if code == kafka.RebalanceInProgress {
+		s.tell(g, m, api, true)
 	}
 	s.reply(m.held, answer)
-	m.held, m.answered = 0, s.now
+	m.held, m.heldSync, m.answered = 0, false, s.now
 }
 
-// release answers a held heartbeat because its client has sent something else.
-func (s *Shard) release(r *HeartbeatRelease) {
-	if g := s.groups[r.Group]; g != nil {
-		if m := g.byID[r.Member]; m != nil && m.held == r.Held {
-			s.letGo(g, m, kafka.None)
-		}
+// release answers what is held because its client has sent something else.
+func (s *Shard) release(r *HoldRelease) {
+	g := s.groups[r.Group]
+	if g == nil {
+		return
+	}
+	switch m := g.byID[r.Member]; {
+	case m == nil:
+	case m.held == r.Held:
+		s.letGo(g, m, kafka.None)
+	case m.sync == r.Held:
+		m.patience = 0
 	}
 }
 
-// holdFired answers a heartbeat that was held as long as it may be.
+// holdFired answers what was held as long as it may be.
 func (s *Shard) holdFired(g *classic, key coord.TimerKey) {
 	if m := g.byID[key.Member]; m != nil && m.held != 0 {
-		s.answerHeld(g, m, HeartbeatReply{Held: true, Bound: true})
+		s.answerHeld(g, m, kafka.None, true)
 	}
 }

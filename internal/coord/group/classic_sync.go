@@ -15,7 +15,7 @@ func (s *Shard) sync(r *SyncRequest) {
 	m, code, why := s.checkSync(g, r)
 	if m != nil {
 		s.letGo(g, m, kafka.None)
-		m.heard = s.now
+		m.heard, m.patience = s.now, r.Hold
 	}
 	if code == kafka.RebalanceInProgress {
 		s.tell(g, m, r.EventName(), false)
@@ -33,8 +33,10 @@ func (s *Shard) sync(r *SyncRequest) {
 			s.note(coord.SyncArrived{Group: g.id, Member: m.named(), Awaited: g.unsynced})
 		}
 		s.setSession(g, m, m.sessionTimeout)
-		s.reply(r.Reply, g.synced(m))
-		m.answered = s.now
+		if !s.holdSync(g, m, r.Reply) {
+			s.reply(r.Reply, g.synced(m))
+			m.answered = s.now
+		}
 		return
 	}
 	if m.sync != 0 {
@@ -134,20 +136,25 @@ func (s *Shard) assign(g *classic, assignments []Assignment) {
 	s.answerSyncs(g, kafka.None)
 }
 
-// answerSyncs answers every sync that waits; the members' sessions start over.
+// answerSyncs answers every sync that waits, or begins to hold it; the members' sessions start over.
 func (s *Shard) answerSyncs(g *classic, code kafka.ErrorCode) {
 	for _, m := range g.members {
 		if m.sync == 0 {
+			continue
+		}
+		id := m.sync
+		m.sync = 0
+		s.setSession(g, m, m.sessionTimeout)
+		if code == kafka.None && s.holdSync(g, m, id) {
 			continue
 		}
 		answer := SyncReply{Code: code}
 		if code == kafka.None {
 			answer = g.synced(m)
 		}
-		s.reply(m.sync, answer)
-		m.sync, m.answered = 0, s.now
+		s.reply(id, answer)
+		m.answered = s.now
 		m.told = m.told || code == kafka.RebalanceInProgress
-		s.setSession(g, m, m.sessionTimeout)
 	}
 }
 

@@ -71,6 +71,8 @@ type SyncRequest struct {
 	Protocol     *string
 	// Assignments is what the leader gives to whom; it means nothing from others.
 	Assignments []Assignment
+	// Hold is how long the answer may be kept back, should a second round be certain; 0 for not at all. See classic_second_round.go.
+	Hold time.Duration
 }
 
 // Assignment is what one member is given. Opaque bytes.
@@ -88,6 +90,9 @@ type SyncReply struct {
 	ProtocolType string
 	Protocol     string
 	Assignment   []byte
+	// Held says that the answer was kept back for its own sake, For how long, and Bound that it was for as long as it may.
+	Held, Bound bool
+	For         time.Duration
 }
 
 // HeartbeatRequest is a Heartbeat.
@@ -104,16 +109,16 @@ type HeartbeatRequest struct {
 // EventName is "Heartbeat".
 func (*HeartbeatRequest) EventName() string { return "Heartbeat" }
 
-// HeartbeatRelease ends the wait of a held heartbeat: its client has sent something else, or has gone. Nobody waits for an answer to this; the
-// heartbeat's own leaves, unless it has left already.
-type HeartbeatRelease struct {
-	Held   coord.ReplyID // the heartbeat's Reply
+// HoldRelease ends a hold: the client has sent something else, or has gone. Nobody waits for an answer to this; that of the request leaves, unless
+// it has left already. A SyncGroup that waits for the leader goes on to do so, and will not be held.
+type HoldRelease struct {
+	Held   coord.ReplyID // the Reply of the heartbeat or the SyncGroup
 	Group  string
 	Member string
 }
 
-// EventName is "HeartbeatRelease".
-func (*HeartbeatRelease) EventName() string { return "HeartbeatRelease" }
+// EventName is "HoldRelease".
+func (*HoldRelease) EventName() string { return "HoldRelease" }
 
 // HeartbeatReply answers a HeartbeatRequest.
 type HeartbeatReply struct {

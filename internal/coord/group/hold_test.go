@@ -135,7 +135,7 @@ func TestWhatTheMemberDoesNextEndsTheHoldFirst(t *testing.T) {
 		want kafka.ErrorCode
 	}{
 		{"something else arrives on its connection", func(r *rig, id string, held coord.ReplyID) {
-			r.step(&HeartbeatRelease{Held: held, Group: "g", Member: id})
+			r.step(&HoldRelease{Held: held, Group: "g", Member: id})
 		}, kafka.None},
 		{"another heartbeat", func(r *rig, id string, _ coord.ReplyID) { r.heartbeat(id, 1) }, kafka.None},
 		{"it joins again", func(r *rig, id string, _ coord.ReplyID) { r.rejoin("x", id, nil) }, kafka.None},
@@ -164,8 +164,8 @@ func TestAReleaseThatComesLateDoesNothing(t *testing.T) {
 	r.advance(5 * second)
 	r.wantCode(first, kafka.None)
 	again := r.held(m[0].id, 1, 5*second)
-	r.step(&HeartbeatRelease{Held: first, Group: "g", Member: m[0].id})
+	r.step(&HoldRelease{Held: first, Group: "g", Member: m[0].id})
 	r.wantHeld(again)
-	r.step(&HeartbeatRelease{Held: first, Group: "nobody", Member: m[0].id})
-	r.step(&HeartbeatRelease{Held: first, Group: "g", Member: "nobody"})
+	r.step(&HoldRelease{Held: first, Group: "nobody", Member: m[0].id})
+	r.step(&HoldRelease{Held: first, Group: "g", Member: "nobody"})
 }

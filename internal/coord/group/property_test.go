@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/barnabas-mq/barnabas/assign"
 	"github.com/barnabas-mq/barnabas/internal/coord"
 	"github.com/barnabas-mq/barnabas/internal/coord/offset"
 	"github.com/barnabas-mq/barnabas/internal/coord/record"
@@ -23,7 +23,7 @@ import (
 //   - every request has one answer, and none before the records it speaks of are committed: what a client was told is still so after a
 //     crash;
 //   - generations do not fall, in memory or on disk;
-//   - a partition has one owner in a generation;
+//   - a partition has one owner in a generation; when they are cooperative, nobody is given what another has not given up;
 //   - committed offsets do not move back by themselves;
 //   - when the clients behave again, the group becomes Stable with all of them, in bounded time.
 func TestProperties(t *testing.T) {
@@ -84,6 +84,8 @@ type client struct {
 	settled    bool // has its assignment
 	leads      bool
 	roll       []JoinedMember
+	owned      []int32 // cooperative: what it has, whatever else it believes
+	revoked    bool    // cooperative: it has given something up, and must join again
 
 	request coord.ReplyID // under way; 0 for none
 	asked   int32         // the generation of the sync under way
@@ -91,20 +93,21 @@ type client struct {
 
 // world is the clients and what all of them together were told.
 type world struct {
-	t       *rapid.T
-	r       *rig
-	clients []*client
-	owners  map[string]string // "incarnation/generation/partition" -> who was told to own it
-	live    int32             // the highest generation since the last load
-	commits int64             // offsets committed rise by one each time
-	pending map[coord.ReplyID]int64
-	acked   int64 // the highest commit that was acknowledged
+	t           *rapid.T
+	r           *rig
+	cooperative bool
+	clients     []*client
+	owners      map[string]string // "incarnation/generation/partition" -> who was told to own it
+	live        int32             // the highest generation since the last load
+	commits     int64             // offsets committed rise by one each time
+	pending     map[coord.ReplyID]int64
+	acked       int64 // the highest commit that was acknowledged
 }
 
 func newWorld(t *rapid.T) *world {
 	cfg := config()
 	cfg.InitialRebalanceDelay = time.Duration(rapid.SampledFrom([]int{0, 3000}).Draw(t, "delay")) * time.Millisecond
-	w := &world{t: t, r: newRig(t, cfg), owners: map[string]string{}, pending: map[coord.ReplyID]int64{}}
+	w := &world{t: t, r: newRig(t, cfg), cooperative: rapid.Bool().Draw(t, "cooperative"), owners: map[string]string{}, pending: map[coord.ReplyID]int64{}}
 	w.r.lag = true
 	for i, name := range []string{"a", "b", "c", "d"} {
 		c := &client{name: name, session: time.Duration(6+i) * time.Second, rebalance: time.Duration(10*i+8) * time.Second}
@@ -136,7 +139,15 @@ func (w *world) actJoin(t *rapid.T) {
 
 func (w *world) actSync(t *rapid.T) {
 	c := w.draw(t)
-	w.sync(c, stale(t, c))
+	id := w.sync(c, stale(t, c))
+	if rapid.Bool().Draw(t, "something else follows") {
+		w.r.step(&HoldRelease{Held: id, Group: "g", Member: c.member})
+		for _, g := range w.r.s.groups {
+			if m := g.byID[c.member]; m != nil && m.held == id {
+				t.Fatalf("sync %d is still held", id)
+			}
+		}
+	}
 }
 
 func (w *world) actHeartbeat(t *rapid.T) {
@@ -146,7 +157,7 @@ func (w *world) actHeartbeat(t *rapid.T) {
 		return &HeartbeatRequest{Reply: id, Group: "g", Member: c.member, Instance: c.instance, Generation: stale(t, c), Hold: hold}
 	})
 	if rapid.Bool().Draw(t, "something else follows") {
-		w.r.step(&HeartbeatRelease{Held: id, Group: "g", Member: c.member})
+		w.r.step(&HoldRelease{Held: id, Group: "g", Member: c.member})
 		if w.r.open[id] {
 			t.Fatalf("heartbeat %d is still held", id)
 		}
@@ -182,27 +193,68 @@ func (w *world) actCommit(t *rapid.T) {
 func (w *world) join(c *client, version int16) {
 	c.joined, c.settled = false, false
 	w.r.uuids++
-	c.request = w.r.ask(func(id coord.ReplyID) coord.Event {
-		return &JoinRequest{Reply: id, Version: version, Group: "g", Member: c.member, Instance: c.instance, Client: c.name, FreshID: fmt.Sprint(w.r.uuids),
-			ProtocolType: "consumer", Protocols: c.protocols, SessionTimeout: c.session, RebalanceTimeout: c.rebalance}
-	})
-}
-
-func (w *world) sync(c *client, generation int32) {
-	c.asked = generation
-	var plan []Assignment
-	if c.leads {
-		for i, m := range c.roll {
-			var own []string
-			for p := i; p < partitions; p += len(c.roll) {
-				own = append(own, fmt.Sprint(p))
-			}
-			plan = append(plan, Assignment{m.ID, []byte(strings.Join(own, ","))})
+	protocols := c.protocols
+	if w.cooperative {
+		protocols = nil
+		for _, p := range c.protocols {
+			protocols = append(protocols, Protocol{Name: p.Name, Metadata: owning(c.owned...)})
 		}
 	}
 	c.request = w.r.ask(func(id coord.ReplyID) coord.Event {
-		return &SyncRequest{Reply: id, Version: 4, Group: "g", Member: c.member, Instance: c.instance, Generation: generation, Assignments: plan}
+		return &JoinRequest{Reply: id, Version: version, Group: "g", Member: c.member, Instance: c.instance, Client: c.name, FreshID: fmt.Sprint(w.r.uuids),
+			ProtocolType: "consumer", Protocols: protocols, SessionTimeout: c.session, RebalanceTimeout: c.rebalance}
 	})
+}
+
+func (w *world) sync(c *client, generation int32) coord.ReplyID {
+	c.asked = generation
+	var assignments []Assignment
+	if c.leads {
+		assignments = w.plan(c.roll)
+	}
+	hold := time.Duration(rapid.SampledFrom([]int{0, 500, 5000}).Draw(w.t, "hold ms")) * time.Millisecond
+	c.request = w.r.ask(func(id coord.ReplyID) coord.Event {
+		return &SyncRequest{Reply: id, Version: 4, Group: "g", Member: c.member, Instance: c.instance, Generation: generation, Assignments: assignments, Hold: hold}
+	})
+	return c.request
+}
+
+// plan gives the members the partitions in turns. A partition that another says it has is nobody's for now.
+func (w *world) plan(roll []JoinedMember) (plan []Assignment) {
+	owner := map[int32]int{}
+	for i, m := range roll {
+		sub, err := assign.DecodeSubscription(m.Metadata)
+		if err != nil {
+			w.t.Fatalf("%v", err)
+		}
+		for _, tp := range sub.Owned {
+			for _, p := range tp.Partitions {
+				owner[p] = i
+			}
+		}
+	}
+	for i, m := range roll {
+		var own []int32
+		for p := int32(i); p < partitions; p += int32(len(roll)) {
+			if has, ok := owner[p]; !ok || has == i {
+				own = append(own, p)
+			}
+		}
+		plan = append(plan, Assignment{m.ID, giving(own...)})
+	}
+	return plan
+}
+
+// given reads an assignment.
+func given(t failer, b []byte) (out []int32) {
+	a, err := assign.DecodeAssignment(b)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for _, tp := range a.Partitions {
+		out = append(out, tp.Partitions...)
+	}
+	return out
 }
 
 // hear lets c read the answer it waits for. It reports whether c has nothing under way.
@@ -223,7 +275,7 @@ func (w *world) hear(c *client) bool {
 		case kafka.MemberIDRequired:
 			c.member = a.Member
 		case kafka.UnknownMemberID, kafka.FencedInstanceID:
-			c.member = ""
+			c.member, c.owned = "", nil
 		case kafka.RebalanceInProgress:
 		default:
 			w.t.Fatalf("%s joins: %+v", c.name, a)
@@ -232,9 +284,11 @@ func (w *world) hear(c *client) bool {
 		c.joined = false
 		switch a.Code {
 		case kafka.None:
-			c.settled = true
+			own := given(w.t, a.Assignment)
+			c.settled, c.revoked = true, w.cooperative && slices.ContainsFunc(c.owned, func(p int32) bool { return !slices.Contains(own, p) })
+			c.owned = own
 		case kafka.UnknownMemberID, kafka.FencedInstanceID:
-			c.member = ""
+			c.member, c.owned = "", nil
 		}
 	}
 	return true
@@ -246,7 +300,8 @@ func (w *world) behave(c *client) {
 	case !w.hear(c):
 	case c.joined:
 		w.sync(c, c.generation)
-	case !c.settled:
+	case !c.settled, c.revoked:
+		c.revoked = false
 		w.join(c, 9)
 	default:
 		id := w.r.ask(func(id coord.ReplyID) coord.Event {
@@ -255,7 +310,7 @@ func (w *world) behave(c *client) {
 		if a := answer[HeartbeatReply](w.r, id); a != nil && a.Code != kafka.None {
 			c.settled = false
 			if a.Code == kafka.UnknownMemberID || a.Code == kafka.FencedInstanceID {
-				c.member = ""
+				c.member, c.owned = "", nil
 			}
 		}
 	}
@@ -319,10 +374,10 @@ func (w *world) checkOwners(t *rapid.T) {
 		if a.Code != kafka.None {
 			continue
 		}
-		for p := range strings.SplitSeq(string(a.Assignment), ",") {
-			key := fmt.Sprintf("%d/%d/%s", w.incarnation(s.after), s.generation, p)
-			if p != "" && w.owners[key] != "" && w.owners[key] != s.seat {
-				t.Fatalf("partition %s of generation %d belongs to %s and to %s", p, s.generation, w.owners[key], s.seat)
+		for _, p := range given(t, a.Assignment) {
+			key := fmt.Sprintf("%d/%d/%d", w.incarnation(s.after), s.generation, p)
+			if w.owners[key] != "" && w.owners[key] != s.seat {
+				t.Fatalf("partition %d of generation %d belongs to %s and to %s", p, s.generation, w.owners[key], s.seat)
 			}
 			w.owners[key] = s.seat
 		}
@@ -376,7 +431,7 @@ func (w *world) converge() {
 		settled := true
 		for _, c := range w.clients {
 			w.behave(c)
-			settled = settled && c.settled && c.request == 0
+			settled = settled && c.settled && !c.revoked && c.request == 0
 		}
 		g := w.r.s.groups["g"]
 		if settled && g.state == Stable && len(g.members) == len(w.clients) {
@@ -386,13 +441,13 @@ func (w *world) converge() {
 		}
 		w.r.advance(time.Second)
 	}
-	owned := map[string]bool{}
+	owned := map[int32]bool{}
 	for _, m := range w.r.s.groups["g"].members {
-		for p := range strings.SplitSeq(string(m.assignment), ",") {
+		for _, p := range given(w.t, m.assignment) {
 			owned[p] = true
 		}
 	}
-	if delete(owned, ""); len(owned) != partitions {
+	if len(owned) != partitions {
 		w.t.Fatalf("owned are %v only", slices.Sorted(maps.Keys(owned)))
 	}
 }

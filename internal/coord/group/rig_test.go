@@ -282,7 +282,9 @@ func (r *rig) checkGroup(name string, g *classic, waiting map[coord.ReplyID]bool
 		case m.join != 0 && g.state != PreparingRebalance, m.sync != 0 && g.state != CompletingRebalance:
 			fail("%s waits for an answer that does not come", m.ID)
 		case m.held != 0 && (g.state != Stable || m.Instance != "" || m.join != 0 || m.sync != 0):
-			fail("the heartbeat of %s is held", m.ID)
+			fail("an answer to %s is held", m.ID)
+		case m.heldSync && (m.held == 0 || !g.hasNothing(m) || len(g.orphans()) == 0 || r.now.Since(g.stable) > secondRoundWait):
+			fail("the sync of %s is held", m.ID)
 		case m.isNew && m.join == 0:
 			fail("%s is new but its join is answered", m.ID)
 		case m.unsynced && g.state != CompletingRebalance && g.state != Stable:
@@ -389,6 +391,31 @@ func topics(names ...string) []byte {
 		panic(err)
 	}
 	return b
+}
+
+// owning is the metadata of a cooperative consumer of t that has these partitions.
+func owning(parts ...int32) []byte {
+	b, err := assign.AppendSubscription(nil, assign.Subscription{Topics: []string{"t"}, Owned: ofT(parts), Generation: assign.NoGeneration}, 1)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// giving is an assignment of partitions of t.
+func giving(parts ...int32) []byte {
+	b, err := assign.AppendAssignment(nil, assign.Assignment{Partitions: ofT(parts)}, 1)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func ofT(parts []int32) []assign.TopicPartitions {
+	if len(parts) == 0 {
+		return nil
+	}
+	return []assign.TopicPartitions{{Topic: "t", Partitions: parts}}
 }
 
 // protos are protocols of those names, all with the same metadata.

@@ -54,7 +54,7 @@ const (
 	timerPending coord.TimerKind = "pending" // of an id that was given out: nobody came back with it
 	timerJoin    coord.TimerKind = "join"    // of a group: the join phase ends
 	timerSync    coord.TimerKind = "sync"    // of a group: who has not asked for its assignment is removed
-	timerHold    coord.TimerKind = "hold"    // of a member: its heartbeat is answered
+	timerHold    coord.TimerKind = "hold"    // of a member: its heartbeat or sync is answered
 	timerExpiry  coord.TimerKind = "expiry"  // of the shard: look for expired offsets
 )
 
@@ -89,7 +89,7 @@ func (s *Shard) Step(now vtime.Instant, ev coord.Event) coord.Effects {
 		s.sync(ev)
 	case *HeartbeatRequest:
 		s.heartbeat(ev)
-	case *HeartbeatRelease:
+	case *HoldRelease:
 		s.release(ev)
 	case *LeaveRequest:
 		s.leave(ev)
