@@ -39,19 +39,6 @@ func (pr *problem) topics() int        { return len(pr.base) - 1 }
 func (pr *problem) partitions() int    { return int(pr.base[len(pr.base)-1]) }
 func (pr *problem) size(t int32) int32 { return pr.base[t+1] - pr.base[t] }
 
-// topicAt is the topic of partition p, which is not in a topic before t.
-func (pr *problem) topicAt(p, t int32) int32 {
-	for step := int32(1); p >= pr.base[t+1]; {
-		if next := t + step; next < int32(pr.topics()) && p >= pr.base[next] {
-			t, step = next, 2*step
-			continue
-		}
-		t++
-		step = 1
-	}
-	return t
-}
-
 // ints is memory for arrays that nobody needs after the call. Arrays of zeros are cut from one chunk, which a later call uses again: a small
 // group then costs few allocations, most of them for its answer.
 type ints struct {

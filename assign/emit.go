@@ -158,16 +158,19 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 	if !slices.IsSortedFunc(changes, byMember) {
 		changes = r.byMember(changes)
 	}
-	entries, gains := 0, 0
+	entries, grown, had := 0, 0, 0
 	for i, c := range changes {
-		if c.gets {
-			gains++
-		}
 		if i == 0 || changes[i-1].member != c.member {
-			entries += len(r.claims(c.member))
+			had = len(r.claims(c.member))
+			entries += had
+		}
+		if c.gets {
+			entries++
+			// What is added to a topic that the member has is listed together with what it has of it, most often one.
+			grown += 1 + min(had, 1)
 		}
 	}
-	list, flat := make([]PartitionsOf[K], 0, entries+gains), make([]int32, 0, gains)
+	list, flat := r.room(entries, 0)[:0], make([]int32, 0, grown)
 	for len(changes) > 0 {
 		m, n := changes[0].member, 1
 		for n < len(changes) && changes[n].member == m {
@@ -179,25 +182,23 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 			slices.SortFunc(todo, byPartition)
 		}
 		had := r.claims(m)
-		topics, _ := l.read(r.class[m], had)
-		from, t := len(list), int32(0)
+		topics, from := l.topicsOf(m, had), len(list)
 		if len(had) == 0 {
 			start := 0
 			for i, c := range todo {
-				if i == 0 || c.p >= r.base[t+1] {
-					t, start = r.topicAt(c.p, t), len(flat)
-					list = append(list, PartitionsOf[K]{Topic: r.keys[t]})
+				if i == 0 || c.t != todo[i-1].t {
+					start = len(flat)
+					list = append(list, PartitionsOf[K]{Topic: r.keys[c.t]})
 				}
-				flat = append(flat, c.p-r.base[t])
+				flat = append(flat, c.p-r.base[c.t])
 				list[len(list)-1].Partitions = flat[start:len(flat):len(flat)]
 			}
 			r.set(m, list[from:len(list):len(list)])
 			continue
 		}
 		for len(todo) > 0 {
-			t = r.topicAt(todo[0].p, t)
-			n := 1
-			for n < len(todo) && todo[n].p < r.base[t+1] {
+			t, n := todo[0].t, 1
+			for n < len(todo) && todo[n].t == t {
 				n++
 			}
 			same := 0
@@ -237,7 +238,8 @@ func (r *roster[K]) byMember(changes []change) []change {
 	for m := range len(r.members) {
 		ends[m+1] += ends[m]
 	}
-	sorted := make([]change, len(changes))
+	r.sorted = slices.Grow(r.sorted[:0], len(changes))
+	sorted := r.sorted[:len(changes)]
 	for _, c := range changes {
 		sorted[ends[c.member]] = c
 		ends[c.member]++

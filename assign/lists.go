@@ -7,38 +7,41 @@ import "slices"
 // with the one before, and only where they differ is a name looked up.
 type lists[K topicKey] struct {
 	*roster[K]
-	class   int32             // of the list read last, or none
-	list    []PartitionsOf[K] // that list,
-	held    []int32           // and its topics
-	scratch []int32
+	class int32             // of the list read last, or none
+	list  []PartitionsOf[K] // that list,
+	at    int32             // and where its topics are in r.named
+	begin []int32           // member -> where the topics of its list are in r.named, one after the other
 }
 
 // newLists takes its arrays from r.space.
 func (r *roster[K]) newLists() lists[K] {
-	return lists[K]{roster: r, class: none, held: r.space.cut(len(r.keys)), scratch: r.space.cut(len(r.keys))}
+	r.named = r.named[:0]
+	return lists[K]{roster: r, class: none, begin: r.space.cut(len(r.members))}
 }
 
-// read names the topics of a list of a member of class k; false when they do not ascend, or the class does not read them all.
-// The answer is valid until the next call.
-func (l *lists[K]) read(k int32, list []PartitionsOf[K]) (topics []int32, ok bool) {
+// read names the topics of the list of member m, which is of class k; false when they do not ascend, or the class does not read them all.
+func (l *lists[K]) read(m, k int32, list []PartitionsOf[K]) bool {
 	if len(list) == 0 {
-		return nil, true
+		return true
 	}
 	if len(list) > len(l.classTopics[k]) {
-		return nil, false
+		return false
 	}
 	before := l.list
 	if k != l.class {
 		before = nil
 	}
-	if n := sameTopics(list, before); n < len(list) {
-		if !l.name(k, list, n, before) {
-			return nil, false
-		}
-		l.held, l.scratch = l.scratch, l.held
+	if n := sameTopics(list, before); n < len(list) && !l.name(k, list, n, before) {
+		l.class = none // nobody can be compared with it
+		return false
 	}
-	l.class, l.list = k, list
-	return l.held[:len(list)], true
+	l.class, l.list, l.begin[m] = k, list, l.at
+	return true
+}
+
+// topicsOf are the topics of the list of member m, which was read.
+func (l *lists[K]) topicsOf(m int32, list []PartitionsOf[K]) []int32 {
+	return l.named[l.begin[m]:][:len(list)]
 }
 
 // sameTopics is how many topics two lists have in common at their beginning.
@@ -53,11 +56,12 @@ func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
 	return n
 }
 
-// name finds the topics of a list of class k from its n-th entry on, and puts all of them in scratch. before is another list of that class,
-// whose topics are held.
+// name finds the topics of a list of class k from its n-th entry on. before is another list of that class, the one that was read last.
 func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []PartitionsOf[K]) bool {
-	topics, known, keys := l.scratch[:len(list)], l.held[:len(before)], l.keys
-	copy(topics, known[:n])
+	known, keys := l.named[l.at:][:len(before)], l.keys
+	l.at = int32(len(l.named))
+	l.named = append(slices.Grow(l.named, len(list)), known[:n]...)[:int(l.at)+len(list)]
+	topics := l.named[l.at:]
 	all, last, at := l.classTopics[k], none, 0
 	if n > 0 {
 		last = topics[n-1]

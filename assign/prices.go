@@ -10,7 +10,7 @@ import "math"
 // reduced price at 0 or above, and that is the proof that no cheaper plan exists: a cycle of arcs that saves something would have a
 // negative sum.
 func (n *network) prices(racksMatter bool) {
-	if !racksMatter && n.cheapestAlready() {
+	if !racksMatter && (n.cheapestAlready() || n.nothingToSave()) {
 		return
 	}
 	groups := int32(len(n.base))
@@ -86,6 +86,76 @@ func (n *network) cheapestAlready() bool {
 		tooFew -= int64(n.supply[c])
 	}
 	return moves <= max(foreign+tooMany, tooFew)
+}
+
+// nothingToSave proves, where that is quick, that the plan which levels left behind is the cheapest: that no exchange of partitions saves a move.
+// Partitions are exchanged in a circle. Who takes its own back saves a move, who lets go of its own pays one, all else is free. saved[k] is
+// who can be reached from somewhere with k moves saved on the way; when these sets stop growing, no circle saves anything, since along one
+// that does they would grow for ever. A circle may still be there when the sets are used up: false then. Members are bits, so that a small
+// group, which is where the search of prices takes most of the time, needs a few words.
+func (n *network) nothingToSave() bool {
+	if n.nm > 64 || len(n.base) > 1 {
+		return false
+	}
+	// Of each pool: who reads it, who holds some that it was handed, some of its own, and who has let go of some of its own.
+	type hands struct{ read, handed, own, gave uint64 }
+	var (
+		few   [16]hands
+		pools = few[:]
+	)
+	if pools = pools[:min(int(n.np), len(few))]; int(n.np) > len(few) {
+		pools = make([]hands, n.np)
+	}
+	for c := range pools {
+		for _, m := range n.readers[n.start[c]:n.start[c+1]] {
+			pools[c].read |= 1 << m
+		}
+	}
+	for e := range n.entries {
+		en := &n.entries[e]
+		p, bit := &pools[en.pool], uint64(1)<<en.member
+		if en.taken > 0 {
+			p.handed |= bit
+		}
+		if en.home > en.given {
+			p.own |= bit
+		}
+		if en.given > 0 {
+			p.gave |= bit
+		}
+	}
+	// One more or one less is free for those who hold the base load, or one more: they take it from each other.
+	low, high := uint64(0), uint64(0)
+	for m, k := range n.load {
+		if k > n.base[0] {
+			high |= 1 << m
+		} else {
+			low |= 1 << m
+		}
+	}
+	var saved [6]uint64
+	saved[0] = ^uint64(0)
+	for more := true; more; {
+		more = false
+		for k := range len(saved) - 1 {
+			now, next := saved[k], saved[k+1]
+			for c := range pools {
+				if p := &pools[c]; k == 0 || p.handed&now != 0 || p.own&next != 0 {
+					now |= p.read
+					next |= p.gave
+				}
+			}
+			if low&now != 0 {
+				now |= high
+			}
+			more = more || now != saved[k] || next != saved[k+1]
+			saved[k], saved[k+1] = now, next
+		}
+		if saved[len(saved)-1] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // reprice raises potentials by the distance from the surplus, up to the nearest node that lacks something (Dijkstra over reduced

@@ -37,11 +37,15 @@ type protocol[K topicKey] interface {
 type roster[K topicKey] struct {
 	problem
 	protocol protocol[K]
-	members  []int32 // member number -> the caller's index
-	topic    []int32 // topic number -> the caller's index
-	keys     []K     // topic number -> its key
-	slots    []int32 // hash table over keys: topic+1; 0 = free. Made when guessing fails for the first time
-	cut      []PartitionsOf[K]
+	members  []int32           // member number -> the caller's index
+	topic    []int32           // topic number -> the caller's index
+	keys     []K               // topic number -> its key
+	slots    []int32           // hash table over keys: topic+1; 0 = free. Made when guessing fails for the first time
+	answer   []PartitionsOf[K] // room for lists of the answer
+	named    []int32           // topics of lists, list by list
+	granted  int               // how much room that was in all
+	changes  []change
+	sorted   []change // scratch of byMember
 }
 
 // number fills r but for owners and racks. Members are numbered by id, or with static, static members by instance id and the rest after
@@ -80,7 +84,10 @@ func (r *roster[K]) end() {
 	if cap(r.keys) > keptInts/4 {
 		r.keys = nil
 	}
-	*r = roster[K]{problem: problem{space: r.space}, keys: r.keys[:0]}
+	if cap(r.changes)+cap(r.sorted)+cap(r.named) > keptInts/2 {
+		r.changes, r.sorted, r.named = nil, nil, nil
+	}
+	*r = roster[K]{problem: problem{space: r.space}, keys: r.keys[:0], changes: r.changes[:0], sorted: r.sorted[:0], named: r.named[:0]}
 }
 
 // classify gives members with the same set of topics one class. Lists that share their memory, or hold the same keys in the same order as
@@ -181,6 +188,16 @@ func (r *roster[K]) keep(m int32) []PartitionsOf[K] {
 }
 
 func (r *roster[K]) set(m int32, list []PartitionsOf[K]) { r.protocol.set(r.members[m], list) }
+
+// room is for n entries of the answer, at the beginning of r.answer. more may be asked for later.
+func (r *roster[K]) room(n, more int) []PartitionsOf[K] {
+	if n > len(r.answer) {
+		fresh := slices.Grow([]PartitionsOf[K](nil), min(n+more, max(n, 128, r.granted)))
+		r.answer = fresh[:cap(fresh)]
+		r.granted += len(r.answer)
+	}
+	return r.answer[:n]
+}
 
 // entries makes entries: of topic[i], with the partitions in flat from where the entry before ends to end[i].
 func (r *roster[K]) entries(list []PartitionsOf[K], topic, end, flat []int32) {

@@ -35,7 +35,7 @@ func (r *roster[K]) best(entries int, hold bool) {
 	}
 	if even {
 		if s := r.newSteady(entries, hold); s.plan(parts) {
-			r.edit(s.gains, &s.lists)
+			r.edit(s.changes, &s.lists)
 			return
 		}
 	}
@@ -49,24 +49,21 @@ func (r *roster[K]) best(entries int, hold bool) {
 		r.write(plan)
 		return
 	}
-	moved := 0
-	for p, m := range plan {
-		if owner[p] != m {
-			moved++
-		}
-	}
-	changes := make([]change, 0, 2*moved)
-	for p, m := range plan {
-		if was := owner[p]; was != m {
+	for t := range int32(len(r.keys)) {
+		for p := r.base[t]; p < r.base[t+1]; p++ {
+			was, m := owner[p], plan[p]
+			if was == m {
+				continue
+			}
 			if was >= 0 {
-				changes = append(changes, change{was, int32(p), false})
+				r.changes = append(r.changes, change{was, t, p, false})
 			}
 			if m >= 0 {
-				changes = append(changes, change{m, int32(p), true})
+				r.changes = append(r.changes, change{m, t, p, true})
 			}
 		}
 	}
-	r.edit(changes, &l)
+	r.edit(r.changes, &l)
 }
 
 func allEven(parts []component) bool {

@@ -19,16 +19,14 @@ type steady[K topicKey] struct {
 	taken   marks // partitions that somebody holds; also those that it loses, since nobody else may claim them
 	gone    marks // the latter
 	load    []int32
-	lasts   []int32           // of the list read last: the last partition of each entry
-	entries int               // of lists that are still to be read
-	cut     []PartitionsOf[K] // lists that were cut short
-	gains   []change
+	lasts   []int32 // of the list read last: the last partition of each entry
+	entries int     // of lists that are still to be read
 }
 
-// change is a partition that a member gets or loses.
+// change is a partition that a member gets or loses, and its topic.
 type change struct {
-	member, p int32
-	gets      bool
+	member, t, p int32
+	gets         bool
 }
 
 // newSteady takes its arrays from r.space. entries is how many the lists have in all.
@@ -61,11 +59,11 @@ func (s *steady[K]) even(part *component) bool {
 		list := s.keep(m)
 		if len(list) > 0 {
 			s.entries -= len(list)
-			topics, ok := s.read(k, list)
-			if !ok {
+			if !s.read(m, k, list) {
 				return false
 			}
-			if s.load[m], ok = s.take(list, topics); !ok {
+			var ok bool
+			if s.load[m], ok = s.take(list, s.topicsOf(m, list)); !ok {
 				return false
 			}
 		}
@@ -81,12 +79,12 @@ func (s *steady[K]) even(part *component) bool {
 	if free == 0 || s.hold && free == released {
 		return true
 	}
-	s.gains = slices.Grow(s.gains, int(free))
+	s.changes = slices.Grow(s.changes, int(free))
 	for _, t := range part.topics {
 		end := s.base[t+1]
 		for p := s.nextFree(s.base[t], end); p < end; p = s.nextFree(p+1, end) {
 			if m := d.next(); !s.hold || !s.gone.has(p) {
-				s.gains = append(s.gains, change{m, p, true})
+				s.changes = append(s.changes, change{m, t, p, true})
 			}
 		}
 	}
@@ -129,11 +127,7 @@ func (s *steady[K]) take(list []PartitionsOf[K], topics []int32) (load int32, ok
 // last topics.
 func (s *steady[K]) drop(m int32, list []PartitionsOf[K], load, count int32) {
 	low, stay := s.cutAt(list, load, count)
-	if len(list) > cap(s.cut)-len(s.cut) {
-		s.cut = make([]PartitionsOf[K], 0, min(len(list)+s.entries, max(len(list), 128, 4*cap(s.cut))))
-	}
-	first := len(s.cut)
-	cut, n := s.cut[first:first+len(list)], 0
+	cut, topics, n := s.room(len(list), s.entries), s.topicsOf(m, list), 0
 	for i, p := range s.lasts[:len(list)] {
 		if p < low {
 			cut[n] = list[i]
@@ -153,13 +147,13 @@ func (s *steady[K]) drop(m int32, list []PartitionsOf[K], load, count int32) {
 			cut[n].Topic, cut[n].Partitions = list[i].Topic, partitions[:at:at]
 			n++
 		}
-		from := s.base[s.held[i]]
+		from := s.base[topics[i]]
 		for _, p := range partitions[at:] {
 			s.gone.add(from + p)
 		}
 	}
-	s.cut = s.cut[:first+n]
 	s.set(m, cut[:n:n])
+	s.answer = s.answer[n:]
 }
 
 // cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but
