@@ -17,7 +17,7 @@ func Documentation() string {
 		rows  []Definition
 	}{
 		{"Identity and data", identityRows}, {"Listeners and limits", networkRows}, {"Admin port and metrics", adminRows}, {"Log", logRows},
-		{"Compaction", cleanerRows}, {"Defaults of topic settings", topicRows},
+		{"Compaction", cleanerRows}, {"Consumer groups", groupRows}, {"Defaults of topic settings", topicRows},
 	} {
 		fmt.Fprintf(&b, "\n### %s\n", c.title)
 		settings(&b, c.rows)

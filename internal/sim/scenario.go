@@ -77,7 +77,7 @@ type Coordinator struct {
 	SessionMin   Millis `yaml:"group.min.session.timeout.ms" default:"6000" min:"1" max:"86400000" doc:"As in Kafka."`
 	SessionMax   Millis `yaml:"group.max.session.timeout.ms" default:"1800000" min:"1" max:"86400000" doc:"As in Kafka."`
 	SizeMax      int64  `yaml:"group.max.size" default:"2147483647" min:"1" max:"2147483647" doc:"As in Kafka."`
-	PromptNotice bool   `yaml:"group.prompt.notice.enable" default:"false" doc:"Whether the answers to heartbeats are held back to tell of a rebalance the moment it begins, as Barnabas does: of java for up to 5 s, of librdkafka for 2.5 s. Off, the timing is Kafka's."`
+	PromptNotice bool   `yaml:"group.prompt.notice.enable" default:"false" doc:"Whether the answers to heartbeats are held back to tell of a rebalance the moment it begins, as Barnabas does: of java for up to 5 s, of librdkafka for 2.5 s; and of java those to SyncGroups of members without partitions, while a second round must follow. Off, the timing is Kafka's."`
 	AppendTime   Span   `yaml:"append.time" default:"1ms" min:"0s" max:"1m" doc:"How long the log takes until a write of the coordinator is committed."`
 }
 
