@@ -46,7 +46,7 @@ func metadata(s *Server, r *Request, in kmsg.Request) kmsg.Response {
 		byID = byID || hasID
 	}
 	if !byID {
-		s.autoCreate(q)
+		s.autoCreate(r, q)
 	}
 	im := s.deps.Cluster.Image()
 	for _, b := range s.endpoints(im, r.Listener()) {
@@ -112,7 +112,7 @@ func refuseMetadata(q *kmsg.MetadataRequest, resp *kmsg.MetadataResponse, code k
 
 // autoCreate makes the topics that are asked for and missing. Kafka answers first and creates later; on one node creation takes as
 // long as an answer, so the client gets its topic with the first one.
-func (s *Server) autoCreate(q *kmsg.MetadataRequest) {
+func (s *Server) autoCreate(r *Request, q *kmsg.MetadataRequest) {
 	if q.Version >= 4 && !q.AllowAutoTopicCreation || !s.deps.Config().Broker.Topics.AutoCreate {
 		return
 	}
@@ -122,6 +122,7 @@ func (s *Server) autoCreate(q *kmsg.MetadataRequest) {
 		if name == nil || im.Topic(*name) != nil || kafka.CheckTopicName(*name) != nil || kafka.IsInternal(*name) {
 			continue
 		}
+		r.conn.flush() // an error shows at the next write
 		ctx, cancel := context.WithTimeout(s.closing, 30*time.Second)
 		if res := s.deps.Cluster.EnsureTopic(ctx, *name); !res.OK() {
 			s.warnStranger("a topic asked for could not be created", "topic", *name, "error", res.Code, "reason", res.Message)

@@ -42,8 +42,8 @@ var handlers = map[int16]handler{
 	wire.KeyDescribeTopicPartitions:     describeTopicPartitions,
 }
 
-// answer decodes a request, runs its handler and appends the response frame to out.
-func (s *Server) answer(out []byte, r *Request) ([]byte, error) {
+// answer decodes a request, runs its handler and appends the response frame to the connection's answers.
+func (s *Server) answer(r *Request) ([]byte, error) {
 	q := kmsg.RequestForKey(r.Key)
 	q.SetVersion(r.Version)
 	if err := q.ReadFrom(r.Body); err != nil {
@@ -53,8 +53,8 @@ func (s *Server) answer(out []byte, r *Request) ([]byte, error) {
 	if resp == nil {
 		return nil, errClose
 	}
-	start := len(out)
-	out = wire.AppendResponseHeader(out, r.RequestHeader)
+	start := len(r.conn.out)
+	out := wire.AppendResponseHeader(r.conn.out, r.RequestHeader)
 	out = resp.AppendTo(out)
 	if err := wire.FinishResponse(out, start, 0); err != nil {
 		return nil, err

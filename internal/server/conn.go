@@ -41,8 +41,10 @@ type conn struct {
 	readBy, writeBy time.Time
 	readSet         bool
 
-	in  *bufio.Reader
-	out []byte // the reader goroutine's answer buffer
+	in *bufio.Reader
+	// out is the reader goroutine's answer buffer. From one request to the next it is empty, unless the next one is here already and its answer is
+	// to leave with those that are in it: see followed.
+	out []byte
 	req Request
 	// frame holds the request being handled, cost is what was taken from the server's memory for it; both until letGo.
 	frame []byte
@@ -134,6 +136,7 @@ func (c *conn) serve() {
 		if err == nil {
 			continue
 		}
+		c.flush()
 		var frame *wire.FrameError
 		var unsupported *wire.UnsupportedError
 		switch {
@@ -174,7 +177,7 @@ func (c *conn) serveOne() error {
 		var unsupported *wire.UnsupportedError
 		if errors.As(err, &unsupported) && h.Key == wire.KeyApiVersions {
 			c.awaitDrained()
-			return c.reply(answerNewerApiVersions(c.out[:0], h))
+			return c.reply(answerNewerApiVersions(c.out, h))
 		}
 		return err
 	}
@@ -249,12 +252,39 @@ func (c *conn) handle(r *Request) (err error) {
 	if h := groupHandlers[r.Key]; h != nil {
 		return c.group(r, h)
 	}
-	out, err := c.srv.answer(c.out[:0], r)
+	out, err := c.srv.answer(r)
 	if err != nil {
 		return err
 	}
 	c.letGo()
+	if c.followed(len(out)) {
+		c.out = out
+		return nil
+	}
 	return c.reply(out)
+}
+
+// prompt are the APIs whose handlers wait for nobody, or say flush before they do.
+var prompt = map[int16]bool{wire.KeyApiVersions: true, wire.KeyMetadata: true, wire.KeyListOffsets: true, wire.KeyOffsetForLeaderEpoch: true}
+
+// followed reports whether so many bytes of answers had better leave with the next one: its request is here, and nothing will hold it up. A client
+// that sends several requests at a time then costs one write and not several.
+func (c *conn) followed(bytes int) bool {
+	const head = 6 // size and key
+	if bytes > writePiece || c.in.Buffered() < head {
+		return false
+	}
+	b, _ := c.in.Peek(head)
+	size := int(int32(binary.BigEndian.Uint32(b)))
+	return size > 0 && c.in.Buffered() >= 4+size && prompt[int16(binary.BigEndian.Uint16(b[4:]))] && c.srv.memory.cost(size, false) == 0
+}
+
+// flush sends the answers that were to leave with the next one.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	return c.reply(c.out)
 }
 
 // awaitRequest waits for the next size prefix. A connection with nothing parked that stays silent too long is closed.
