@@ -1,14 +1,20 @@
 //go:build unix
 
-// Command answer is the floor under a heartbeat's CPU: a server that reads a request of 90 bytes and writes an answer of 14, and does nothing
-// else, on one CPU, under the load of the heartbeats row: a thousand connections, each sending a request every 30 ms. A broker in Go that
-// answers each request as it comes cannot cost less on the same machine at the same time.
+// Command answer is the floor under the CPU of a request that needs next to no work: a server in Go that reads a request, writes an answer that was
+// made beforehand, and does nothing else.
 //
-//	go run ./bench/answer            three rounds of 10 s
+//	go run ./bench/answer                  three rounds of 10 s, one CPU, under the load of the heartbeats row: a thousand connections, each sending a
+//	                                       request of 90 bytes every 30 ms, and getting 14
+//	go run ./bench/answer serve [HEX]      the server: prints its address and answers until it is killed. HEX is what follows the correlation id
+//
+// A broker in Go that answers each request as it comes cannot cost less on the same machine at the same time. interop/bench starts the server for
+// its floor row of small requests, with the body of a real answer.
 package main
 
 import (
 	"bufio"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +33,9 @@ const (
 	pause       = 30 * time.Millisecond
 	lasts       = 10 * time.Second
 	rounds      = 3
-	request     = 90
+	request     = 90 // with its size, as is response
 	response    = 14
+	requestMax  = 4 << 10
 )
 
 func main() {
@@ -42,8 +49,14 @@ func main() {
 	}
 }
 
-// serve prints its address and answers until it is killed.
 func serve() error {
+	body := make([]byte, response-8)
+	if len(os.Args) > 2 {
+		var err error
+		if body, err = hex.DecodeString(os.Args[2]); err != nil {
+			return fmt.Errorf("the body of the answer: %w", err)
+		}
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -56,16 +69,36 @@ func serve() error {
 		}
 		go func() {
 			defer c.Close()
-			in, b := bufio.NewReaderSize(c, 4<<10), make([]byte, request)
-			for {
-				if _, err := io.ReadFull(in, b); err != nil {
-					return
-				}
-				if _, err := c.Write(b[:response]); err != nil {
-					return
-				}
-			}
+			answer(c, body)
 		}()
+	}
+}
+
+// answer reads size, key, version and correlation id, and what else there is. Answers leave together when several requests have come together.
+func answer(c net.Conn, body []byte) {
+	in, b := bufio.NewReaderSize(c, requestMax), make([]byte, requestMax)
+	var out []byte
+	for {
+		if _, err := io.ReadFull(in, b[:4]); err != nil {
+			return
+		}
+		n := binary.BigEndian.Uint32(b)
+		if n < 8 || n > requestMax {
+			return
+		}
+		if _, err := io.ReadFull(in, b[:n]); err != nil {
+			return
+		}
+		out = binary.BigEndian.AppendUint32(out, uint32(4+len(body)))
+		out = append(out, b[4:8]...)
+		out = append(out, body...)
+		if in.Buffered() > 0 {
+			continue
+		}
+		if _, err := c.Write(out); err != nil {
+			return
+		}
+		out = out[:0]
 	}
 }
 
@@ -118,9 +151,11 @@ func load(addr string) (int64, time.Duration, error) {
 		wg.Go(func() {
 			defer c.Close()
 			b := make([]byte, request)
+			binary.BigEndian.PutUint32(b, request-4)
+			q := append([]byte(nil), b...)
 			for next := began.Add(pause * time.Duration(i) / connections); time.Since(began) < lasts; next = next.Add(pause) {
 				time.Sleep(time.Until(next))
-				if _, err := c.Write(b); err != nil {
+				if _, err := c.Write(q); err != nil {
 					errs[i] = err
 					return
 				}

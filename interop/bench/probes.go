@@ -3,12 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/interop/rig"
@@ -22,14 +20,7 @@ func probeRows(o options) []row {
 	if o.quick {
 		starts, idleConns, manyPartitions, requests = 3, 200, 500, 10_000
 	}
-	var rows []row
-	for _, name := range []string{"ApiVersions", "Metadata", "ListOffsets"} {
-		rows = append(rows, row{name: "small request, " + name, group: "small requests",
-			probeWhat: fmt.Sprintf("%d %s requests, one at a time on each of 4 connections", requests, name),
-			probe: func(ctx context.Context, t target) (map[string]float64, error) {
-				return smallRequests(ctx, t, name, requests)
-			}})
-	}
+	rows := smallRows(requests)
 	rows = append(rows, row{name: "idle connections", group: "memory", probeWhat: fmt.Sprintf("resident memory before and after %d connections that asked ApiVersions once", idleConns),
 		probe: func(ctx context.Context, t target) (map[string]float64, error) {
 			return idleConnections(ctx, t, idleConns)
@@ -56,71 +47,6 @@ func probeRows(o options) []row {
 		rows = slices.DeleteFunc(rows, func(r row) bool { return r.group == "floor" })
 	}
 	return rows
-}
-
-// smallRequests measures the broker's CPU per request where the work is next to nothing.
-func smallRequests(ctx context.Context, t target, name string, total int) (map[string]float64, error) {
-	const connections = 4
-	if err := ensureTopic(ctx, t.broker.Addr, "small", 1); err != nil {
-		return nil, err
-	}
-	request := func() kmsg.Request {
-		switch name {
-		case "ApiVersions":
-			q := kmsg.NewPtrApiVersionsRequest()
-			q.Version, q.ClientSoftwareName, q.ClientSoftwareVersion = 3, "bench", "1"
-			return q
-		case "Metadata":
-			q := kmsg.NewPtrMetadataRequest()
-			q.Version = 9
-			mt := kmsg.NewMetadataRequestTopic()
-			mt.Topic = kmsg.StringPtr("small")
-			q.Topics = append(q.Topics, mt)
-			return q
-		default:
-			return listOffsets("small", 1)
-		}
-	}
-	exchange := func(n int) error {
-		var wg sync.WaitGroup
-		errs := make([]error, connections)
-		for i := range connections {
-			wg.Go(func() {
-				c, err := wire.Dial(ctx, t.broker.Addr, "bench")
-				if err != nil {
-					errs[i] = err
-					return
-				}
-				defer c.Close()
-				for range n / connections {
-					if _, err := c.Do(ctx, request()); err != nil {
-						errs[i] = err
-						return
-					}
-				}
-			})
-		}
-		wg.Wait()
-		return errors.Join(errs...)
-	}
-	if err := exchange(total / 5); err != nil {
-		return nil, err
-	}
-	before, err := t.broker.Usage()
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	if err := exchange(total); err != nil {
-		return nil, err
-	}
-	took := time.Since(began)
-	after, err := t.broker.Usage()
-	if err != nil {
-		return nil, err
-	}
-	return map[string]float64{"CPU us/request": float64((after.CPU - before.CPU).Microseconds()) / float64(total),
-		"requests/s": float64(total) / took.Seconds()}, nil
 }
 
 // idleConnections starts a broker of its own: its memory before anyone came, and what each silent connection adds.

@@ -68,7 +68,7 @@ var introductions = map[string]string{
 	"produce":        "Full batches from one client, five requests in flight. `page cache`: no flush before the answer, on either side. `fsync`: every acknowledged batch is on the disk, on both sides.",
 	"consume":        "One client reads what was written just before, from the page cache.",
 	"latency":        "One record per batch at a fixed rate, acks=all. Latency counts from when a record was due, so that a stall is not hidden.",
-	"small requests": "Requests whose work is next to nothing, one at a time on each of four connections.",
+	"small requests": "Requests whose work is next to nothing, on four connections: one at a time, and five in flight as Kafka's clients have them by default. `floor` is not a broker: `bench/answer` reads a request and writes what Barnabas once answered to ApiVersions, which no server in Go can do for less on the same machine in the same minute.",
 	"start":          "From exec to the first acknowledged record over a raw socket, and with many partitions from exec until each of them answers.",
 	"memory":         "Resident memory of a broker nobody has used, and what a thousand silent connections add.",
 	"groups":         "The group coordinator, over raw connections that do nothing else. `KiB/member` is what a member adds to the resident memory, its connection aside. `heartbeats/s` is what the driver managed to send and had answered, of 33,333: fewer say that the machine was busy with others, not that a broker was slow.",
