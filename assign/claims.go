@@ -9,7 +9,6 @@ import (
 // several claimants the newest generation counts; two of that generation make the partition nobody's.
 type claims struct {
 	pr       *problem
-	bits     topicBits
 	best     []int32 // partition -> newest generation that claims it; nil while all claims share one
 	uniform  int32
 	any      bool
@@ -28,7 +27,6 @@ func (pr *problem) newClaims(entries int) claims {
 	}
 	pr.owner, pr.load = pr.space.cut(pr.partitions()), pr.space.cut(pr.members())
 	fill(pr.owner, none)
-	cl.bits = newTopicBits(pr)
 	return cl
 }
 
@@ -99,13 +97,14 @@ func (cl *claims) settle() {
 		return
 	}
 	clear(pr.load)
+	bits := newTopicBits(pr)
 	for t := range int32(pr.topics()) {
 		for p := pr.base[t]; p < pr.base[t+1]; p++ {
 			switch m := pr.owner[p]; {
 			case m == none:
 			case m == contested:
 				pr.owner[p] = none
-			case !cl.bits.has(pr.class[m], t):
+			case !bits.has(pr.class[m], t):
 				cl.disputed = append(cl.disputed, p, m)
 				pr.owner[p] = none
 			default:

@@ -50,8 +50,9 @@ func (r *roster[K]) best(entries int, hold bool) {
 		return
 	}
 	for t := range int32(len(r.keys)) {
-		for p := r.base[t]; p < r.base[t+1]; p++ {
-			was, m := owner[p], plan[p]
+		plan := plan[r.base[t]:r.base[t+1]]
+		for i, was := range owner[r.base[t]:r.base[t+1]] {
+			m, p := plan[i], r.base[t]+int32(i)
 			if was == m {
 				continue
 			}
@@ -262,6 +263,7 @@ func (f *flows) solve(part *component) {
 type pools struct {
 	row   [][]int32 // pool -> classes that read it, ascending
 	set   []int32   // pool -> set of racks; all 0 where racks do not matter
+	topic []int32   // pool -> its topic, or none when it has several
 	start []int32   // pool -> where its partitions begin in parts
 	parts []int32   // partitions, pool by pool, ascending
 }
@@ -278,11 +280,11 @@ func (f *flows) gather(topics []int32) pools {
 		total   = int32(0)
 	)
 	ps.row = make([][]int32, 0, len(topics))
-	ps.set, ps.start = f.space.cut(len(topics))[:0], f.space.cut(len(topics) + 1)[:1]
+	ps.set, ps.topic, ps.start = f.space.cut(len(topics))[:0], f.space.cut(len(topics))[:0], f.space.cut(len(topics) + 1)[:1]
 	if f.racks != nil {
 		numbers = make(map[key]int32)
 	}
-	pool := func(k key, row []int32) int32 {
+	pool := func(k key, row []int32, t int32) int32 {
 		c, ok := k.row, int(k.row) < len(ps.row)
 		if f.racks != nil {
 			if c, ok = numbers[k]; !ok {
@@ -291,7 +293,9 @@ func (f *flows) gather(topics []int32) pools {
 			}
 		}
 		if !ok {
-			ps.row, ps.set, ps.start = append(ps.row, row), append(ps.set, k.set), append(ps.start, 0)
+			ps.row, ps.set, ps.start, ps.topic = append(ps.row, row), append(ps.set, k.set), append(ps.start, 0), append(ps.topic, t)
+		} else if ps.topic[c] != t {
+			ps.topic[c] = none
 		}
 		return c
 	}
@@ -308,7 +312,7 @@ func (f *flows) gather(topics []int32) pools {
 					end++
 				}
 			}
-			c := pool(k, row)
+			c := pool(k, row, t)
 			ps.start[c+1] += end - from
 			runs = append(runs, run{c, from, end})
 			from = end
@@ -363,44 +367,73 @@ func (f *flows) network(ps *pools, members []int32) *network {
 		}
 		n.start[i+1] = int32(len(n.readers))
 		parts := ps.parts[ps.start[i]:ps.start[i+1]]
-		n.size[i] = int32(len(parts))
-		for _, p := range parts {
-			m := f.plan[p]
-			if m < 0 {
-				n.supply[i]++
-				continue
-			}
-			// Entries are made pool by pool, so that of this pool, if there is one, is the newest of its member.
-			e := n.byMember[f.local[m]]
-			if e < 0 || n.entries[e].pool != int32(i) {
-				e = n.add(f.local[m], int32(i))
-			}
-			n.entries[e].home++
-			n.load[f.local[m]]++
-			f.entryOf[p] = e
+		n.size[i], n.supply[i] = int32(len(parts)), int32(len(parts))
+		if f.owned > 0 {
+			f.own(n, int32(i), parts)
 		}
 	}
 	return n
 }
 
+// own notes who owns the partitions of a pool.
+func (f *flows) own(n *network, pool int32, parts []int32) {
+	plan, local, byMember, load, entryOf, free := f.plan, f.local, n.byMember, n.load, f.entryOf, int32(0)
+	for _, p := range parts {
+		m := plan[p]
+		if m < 0 {
+			free++
+			continue
+		}
+		m = local[m]
+		// Entries are made pool by pool, so that of this pool, if there is one, is the newest of its member.
+		e := byMember[m]
+		if e < 0 || n.entries[e].pool != pool {
+			e = n.add(m, pool)
+		}
+		n.entries[e].home++
+		load[m]++
+		entryOf[p] = e
+	}
+	n.supply[pool] = free
+}
+
+// givenOf is how many partitions of a pool its owners let go.
+func (n *network) givenOf(pool int32) (k int32) {
+	for e := n.byPool[pool]; e >= 0; e = n.entries[e].nextOfPool {
+		k += n.entries[e].given
+	}
+	return k
+}
+
 // realize turns counts into partitions. A member gives up its highest partitions first, spread over its topics; what a pool has to give
 // goes round its takers in ascending order, so that each gets some of every topic.
 func (n *network) realize(f *flows, ps *pools, topics []int32) {
-	todo := int32(0)
+	todo, last := int32(0), int32(0) // how many are to be given up, and how many of them by other pools
+	give := func(p int32) bool {
+		if f.plan[p] >= 0 {
+			if e := &n.entries[f.entryOf[p]]; e.given > 0 {
+				e.given--
+				todo--
+				f.plan[p] = none
+			}
+		}
+		return todo > last
+	}
 	for e := range n.entries {
 		todo += n.entries[e].given
 	}
-	if todo > 0 {
-		f.descending(topics, func(p int32) bool {
-			if f.plan[p] >= 0 {
-				if e := &n.entries[f.entryOf[p]]; e.given > 0 {
-					e.given--
-					todo--
-					f.plan[p] = none
-				}
-			}
-			return todo > 0
-		})
+	for c := int32(0); c < n.np && todo > 0; c++ {
+		if ps.topic[c] == none {
+			continue
+		}
+		if last = todo - n.givenOf(c); last == todo {
+			continue
+		}
+		for i := ps.start[c+1] - 1; give(ps.parts[i]); i-- {
+		}
+	}
+	if last = 0; todo > 0 { // of pools of several topics
+		f.descending(topics, give)
 	}
 	type taker struct{ member, left int32 }
 	var takers []taker
