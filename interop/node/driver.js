@@ -32,12 +32,15 @@ function message (record) {
   return m
 }
 
+// patient outlives the restart of a broker that takes its time.
+const patient = { retries: 200, initialRetryTime: 50, maxRetryTime: 500 }
+
 async function produce (kafka, p) {
   const producer = kafka.producer({
     createPartitioner: Partitioners.DefaultPartitioner,
     idempotent: p.idempotent,
     maxInFlightRequests: p.idempotent ? 1 : undefined,
-    retry: { retries: 200, initialRetryTime: 50, maxRetryTime: 500 }
+    retry: patient
   })
   await producer.connect()
   try {
@@ -89,7 +92,7 @@ async function consume (kafka, c) {
 
 async function main (q) {
   if (q.op === 'version') return { version: require('kafkajs/package.json').version + ', node ' + process.versions.node }
-  const kafka = new Kafka({ clientId: 'interop', brokers: [q.bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 5 } })
+  const kafka = new Kafka({ clientId: 'interop', brokers: [q.bootstrap], logLevel: logLevel.NOTHING, retry: q.op === 'produce' ? patient : { retries: 5 } })
   switch (q.op) {
     case 'create':
       if (!await withAdmin(kafka, (admin) => admin.createTopics({
