@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,13 +22,12 @@ func groupRows(o options) []row {
 	}
 	rows := []row{
 		{name: fmt.Sprintf("heartbeats of %d members in %d groups", groups*members, groups), group: "groups", own: true,
-			probeWhat: fmt.Sprintf("%d groups of %d members on %d connections, a heartbeat of each every 3 s for %d s; the broker on one CPU", groups, members, groups, seconds),
+			probeWhat: fmt.Sprintf("%d groups of %d members on %d connections, a heartbeat of each every 3 s for %d s; the broker on one CPU, Kafka with a heap of 3 GiB", groups, members, groups, seconds),
 			probe: func(ctx context.Context, t target) (map[string]float64, error) {
 				return heartbeats(ctx, t, groups, members, time.Duration(seconds)*time.Second)
 			}},
-		// Apache Kafka's record limit ends a group near 3,600 members.
-		{name: fmt.Sprintf("rebalance of a group of %d", big), group: "groups", own: true, alone: true,
-			probeWhat: fmt.Sprintf("%d members on as many connections: everybody joins again, the leader hands in 100 bytes for each, everybody has theirs", big),
+		{name: fmt.Sprintf("rebalance of a group of %d", big), group: "groups", own: true,
+			probeWhat: fmt.Sprintf("%d members on as many connections: everybody joins again, the leader hands in 100 bytes for each, everybody has theirs; Kafka with message.max.bytes of 16 MiB, since its default ends a group near 3,600 members", big),
 			probe:     func(ctx context.Context, t target) (map[string]float64, error) { return rebalance(ctx, t, big) }},
 		{name: fmt.Sprintf("load of %d committed offsets", stored), group: "groups", own: true,
 			probeWhat: "exec to OffsetFetch answering in every group, after a clean shutdown; beside it the same start without groups",
@@ -43,12 +43,18 @@ func groupRows(o options) []row {
 	return rows
 }
 
-// groupBroker starts a broker for groups on which no initial delay hides the work.
-func groupBroker(ctx context.Context, t target, p promise, delayMs, cpus string) (*rig.Broker, error) {
-	props := properties(t.kind, p)
-	props["group.initial.rebalance.delay.ms"] = delayMs
-	props["offsets.topic.replication.factor"] = "1"
-	b, err := rig.Start(ctx, t.kind, rig.Options{Properties: props, CPUs: cpus})
+// setupMax bounds how long members may take to come together before anything is measured. A broker on one CPU needs minutes for a hundred thousand.
+const setupMax = 8 * time.Minute
+
+// groupBroker starts a broker for groups. more may change what is set.
+func groupBroker(ctx context.Context, t target, p promise, cpus string, more func(*rig.Options)) (*rig.Broker, error) {
+	opts := rig.Options{Properties: properties(t.kind, p), CPUs: cpus}
+	opts.Properties["group.initial.rebalance.delay.ms"] = "0"
+	opts.Properties["offsets.topic.replication.factor"] = "1"
+	if more != nil {
+		more(&opts)
+	}
+	b, err := rig.Start(ctx, t.kind, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +98,14 @@ func findCoordinator(ctx context.Context, addr string) error {
 	}
 }
 
-// dialMany opens connections, a hundred at a time.
+// dialMany opens connections, some at a time: Kafka has room for fifty that it has not taken up. Each asks something, as every client does first;
+// then it is known to have been taken up.
 func dialMany(ctx context.Context, addr string, n int) ([]*wire.Conn, error) {
 	conns := make([]*wire.Conn, n)
-	return conns, each(n, 100, func(i int) (err error) {
-		conns[i], err = wire.Dial(ctx, addr, "bench")
+	return conns, each(n, 20, func(i int) (err error) {
+		if conns[i], err = wire.Dial(ctx, addr, "bench"); err == nil {
+			_, err = conns[i].Do(ctx, smallRequest("ApiVersions"))
+		}
 		return err
 	})
 }
@@ -147,52 +156,130 @@ type seat struct {
 	generation int32
 }
 
+// gathering is members that come together. Whoever has an assignment waits for the others: if it went, those who come late would wait for it.
+type gathering struct {
+	mu     sync.Mutex
+	seated map[int32]int // members with an assignment, by generation
+	all    chan struct{} // closed once everybody has one of the same generation
+	once   sync.Once
+}
+
+// seat counts a member in, or out again.
+func (g *gathering) seat(generation int32, change, members int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.seated[generation] += change; g.seated[generation] == members {
+		g.once.Do(func() { close(g.all) })
+	}
+}
+
+// heartbeatEvery is heartbeat.interval.ms of Kafka's clients.
+const heartbeatEvery = 3 * time.Second
+
 // gather makes a group of one member per connection, or brings the members there are together again.
 func gather(ctx context.Context, group string, conns []*wire.Conn, seats []seat, round byte) error {
-	assignment := make([]byte, 100)
-	return each(len(conns), len(conns), func(i int) error {
-		for {
-			r, err := conns[i].Do(ctx, joinRequest(group, seats[i].member, round))
-			if err != nil {
-				return err
-			}
-			joined := r.(*kmsg.JoinGroupResponse)
-			seats[i].member = joined.MemberID
-			switch joined.ErrorCode {
-			case 0:
-			case 27: // a rebalance is under way: join it
-				continue
-			default:
-				return fmt.Errorf("JoinGroup of %s: error code %d", group, joined.ErrorCode)
-			}
-			seats[i].generation = joined.Generation
-			q := kmsg.NewPtrSyncGroupRequest()
-			q.Version, q.Group, q.Generation, q.MemberID = 2, group, joined.Generation, joined.MemberID
-			if joined.LeaderID == joined.MemberID {
-				for _, m := range joined.Members {
-					a := kmsg.NewSyncGroupRequestGroupAssignment()
-					a.MemberID, a.MemberAssignment = m.MemberID, assignment
-					q.GroupAssignment = append(q.GroupAssignment, a)
+	g := gathering{seated: map[int32]int{}, all: make(chan struct{})}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() { // one that fails does not leave the others waiting
+		for _, c := range conns {
+			c.Net().SetDeadline(time.Unix(1, 0))
+		}
+	})()
+	err := each(len(conns), len(conns), func(i int) error {
+		for ctx.Err() == nil {
+			seated, err := joinAndSync(ctx, group, conns[i], &seats[i], round)
+			if err == nil && seated {
+				g.seat(seats[i].generation, 1, len(conns))
+				seated, err = g.wait(ctx, group, conns[i], seats[i])
+				if err == nil && !seated {
+					g.seat(seats[i].generation, -1, len(conns))
 				}
 			}
-			s, err := conns[i].Do(ctx, q)
 			if err != nil {
+				cancel(err)
 				return err
 			}
-			switch code := s.(*kmsg.SyncGroupResponse).ErrorCode; code {
-			case 0:
+			if seated {
 				return nil
-			case 27:
-			default:
-				return fmt.Errorf("SyncGroup of %s: error code %d", group, code)
 			}
 		}
+		return ctx.Err()
 	})
+	if err != nil {
+		return context.Cause(ctx) // what the first of them met
+	}
+	return nil
+}
+
+// joinAndSync is one attempt to get an assignment; not seated means that another round has begun.
+func joinAndSync(ctx context.Context, group string, c *wire.Conn, s *seat, round byte) (seated bool, err error) {
+	r, err := c.Do(ctx, joinRequest(group, s.member, round))
+	if err != nil {
+		return false, err
+	}
+	joined := r.(*kmsg.JoinGroupResponse)
+	s.member, s.generation = joined.MemberID, joined.Generation
+	if code := joined.ErrorCode; code != 0 {
+		return again(code, "JoinGroup", group)
+	}
+	q := kmsg.NewPtrSyncGroupRequest()
+	q.Version, q.Group, q.Generation, q.MemberID = 2, group, joined.Generation, joined.MemberID
+	if joined.LeaderID == joined.MemberID {
+		assignment := make([]byte, 100)
+		for _, m := range joined.Members {
+			a := kmsg.NewSyncGroupRequestGroupAssignment()
+			a.MemberID, a.MemberAssignment = m.MemberID, assignment
+			q.GroupAssignment = append(q.GroupAssignment, a)
+		}
+	}
+	a, err := c.Do(ctx, q)
+	if err != nil {
+		return false, err
+	}
+	if code := a.(*kmsg.SyncGroupResponse).ErrorCode; code != 0 {
+		return again(code, "SyncGroup", group)
+	}
+	return true, nil
+}
+
+// again is what a member makes of an error code: nothing, if a rebalance is under way that it is to join.
+func again(code int16, what, group string) (seated bool, err error) {
+	if code == 27 {
+		return false, nil
+	}
+	return false, fmt.Errorf("%s of %s: error code %d", what, group, code)
+}
+
+// wait heartbeats until everybody has an assignment; not seated means that another round has begun.
+func (g *gathering) wait(ctx context.Context, group string, c *wire.Conn, s seat) (seated bool, err error) {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-g.all:
+			return true, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-tick.C:
+		}
+		q := kmsg.NewPtrHeartbeatRequest()
+		q.Version, q.Group, q.MemberID, q.Generation = 4, group, s.member, s.generation
+		r, err := c.Do(ctx, q)
+		if err != nil {
+			return false, err
+		}
+		if code := r.(*kmsg.HeartbeatResponse).ErrorCode; code != 0 {
+			return again(code, "Heartbeat", group)
+		}
+	}
 }
 
 // heartbeats fills the groups, then measures the broker while all members do nothing but heartbeat.
 func heartbeats(ctx context.Context, t target, groups, members int, d time.Duration) (map[string]float64, error) {
-	b, err := groupBroker(ctx, t, pageCache, "1000", "0")
+	b, err := groupBroker(ctx, t, pageCache, "0", func(o *rig.Options) {
+		o.Properties["group.initial.rebalance.delay.ms"], o.HeapMiB = "500", 3<<10
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -206,13 +293,15 @@ func heartbeats(ctx context.Context, t target, groups, members int, d time.Durat
 	if err != nil {
 		return nil, err
 	}
-	// A connection can wait for one join at a time, so the members of a group join over a connection each.
+	// A connection can wait for one join at a time, so the members of a group join over a connection each. That takes as long as it takes.
+	patient, cancel := context.WithTimeout(ctx, setupMax)
+	defer cancel()
 	seats := make([][]seat, groups)
 	lanes := len(conns) / members
 	for first := 0; first < groups; first += lanes {
 		if err := each(min(lanes, groups-first), lanes, func(lane int) error {
 			seats[first+lane] = make([]seat, members)
-			return gather(ctx, fmt.Sprint("group-", first+lane), conns[lane*members:(lane+1)*members], seats[first+lane], 1)
+			return gather(patient, fmt.Sprint("group-", first+lane), conns[lane*members:(lane+1)*members], seats[first+lane], 1)
 		}); err != nil {
 			return nil, err
 		}
@@ -227,7 +316,7 @@ func heartbeats(ctx context.Context, t target, groups, members int, d time.Durat
 	}
 	began := time.Now()
 	sent := make([]int, groups)
-	pause := 3 * time.Second / time.Duration(members)
+	pause := heartbeatEvery / time.Duration(members)
 	err = each(groups, groups, func(g int) error {
 		q := kmsg.NewPtrHeartbeatRequest()
 		q.Version, q.Group = 4, fmt.Sprint("group-", g)
@@ -268,12 +357,17 @@ func heartbeats(ctx context.Context, t target, groups, members int, d time.Durat
 
 // rebalance measures the second round of one large group.
 func rebalance(ctx context.Context, t target, members int) (map[string]float64, error) {
-	b, err := groupBroker(ctx, t, pageCache, "5000", t.o.cpus)
+	b, err := groupBroker(ctx, t, pageCache, t.o.cpus, func(o *rig.Options) {
+		o.Properties["group.initial.rebalance.delay.ms"] = "5000"
+		if t.kind == rig.Kafka {
+			o.Properties["message.max.bytes"] = strconv.Itoa(16 << 20)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, setupMax)
 	defer cancel()
 	conns, err := dialMany(ctx, b.Addr, members)
 	if err != nil {
@@ -334,7 +428,7 @@ func commit(ctx context.Context, c *wire.Conn, q *kmsg.OffsetCommitRequest) erro
 
 // loadOffsets times the start of a node that has to read many offsets back, and of one that has none but the same topics.
 func loadOffsets(ctx context.Context, t target, stored int) (map[string]float64, error) {
-	b, err := groupBroker(ctx, t, pageCache, "0", t.o.cpus)
+	b, err := groupBroker(ctx, t, pageCache, t.o.cpus, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -417,7 +511,7 @@ func fetchAll(ctx context.Context, b *rig.Broker, group string) error {
 // offsetCommits measures commits of clients that wait for each.
 func offsetCommits(ctx context.Context, t target, p promise, total int) (map[string]float64, error) {
 	const clients = 200
-	b, err := groupBroker(ctx, t, p, "0", t.o.cpus)
+	b, err := groupBroker(ctx, t, p, t.o.cpus, nil)
 	if err != nil {
 		return nil, err
 	}
