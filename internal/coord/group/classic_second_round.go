@@ -35,7 +35,7 @@ const (
 // holdSync keeps the answer to m's sync back. It reports whether it does. The group is Stable.
 func (s *Shard) holdSync(g *classic, m *member, id coord.ReplyID) bool {
 	most := min(m.patience, secondRoundWait-s.now.Since(g.stable), m.sessionTimeout/3, m.sessionTimeout/2-s.now.Since(m.answered))
-	if most <= 0 || m.Instance != "" || g.protocolType != consumerType || !g.hasNothing(m) || !g.secondRound() {
+	if most <= 0 || m.Instance != "" || g.protocolType != consumerType || g.protocol == streamsProtocol || !g.hasNothing(m) || !g.secondRound() {
 		return false
 	}
 	m.held, m.heldSync = id, true

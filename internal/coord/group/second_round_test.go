@@ -25,6 +25,11 @@ type secondRound struct {
 	instances map[string]string
 }
 
+// streams is a member of Kafka Streams that owns these partitions.
+func streams(parts ...int32) func(*JoinRequest) {
+	return func(q *JoinRequest) { q.Protocols = protos(owning(parts...), streamsProtocol) }
+}
+
 func newSecondRound(t *testing.T, z func(*JoinRequest)) *secondRound {
 	t.Helper()
 	r := newRig(t, config())
@@ -142,6 +147,24 @@ func TestASyncIsHeldOnlyWhenASecondRoundMustFollow(t *testing.T) {
 				t.Errorf("%+v", a)
 			}
 		})
+	}
+}
+
+func TestAMemberOfKafkaStreamsIsNotHeldForTheSecondRound(t *testing.T) {
+	r := newRig(t, config())
+	m := r.stable(streams(), "x", "y")
+	enters, id := r.enter("z", streams())
+	r.rejoin("x", m[0].id, streams(0, 1))
+	r.rejoin("y", m[1].id, streams(2, 3))
+	if a := must[JoinReply](r, enters); a.Protocol != streamsProtocol {
+		t.Fatalf("%+v", a)
+	}
+	z := r.syncAs(id, 2, func(q *SyncRequest) { q.Hold = holdSyncFor })
+	r.syncAs(m[0].id, 2, func(q *SyncRequest) {
+		q.Assignments = []Assignment{{m[0].id, giving(0, 1)}, {m[1].id, giving(2)}, {id, nil}}
+	})
+	if a := must[SyncReply](r, z); a.Code != kafka.None || a.Held {
+		t.Errorf("%+v", a)
 	}
 }
 
