@@ -26,7 +26,8 @@ type problem struct {
 	oneClass [1][]int32
 	onePart  [1]component
 
-	space ints
+	space   ints
+	entries []entry // room for the entries of flow networks
 }
 
 const (
@@ -167,14 +168,15 @@ func (s *seenLists[T]) add(list []T, class int32) {
 
 // classSet numbers sets of integers, in the order in which they are added.
 type classSet struct {
+	space  *ints
 	lists  [][]int32
 	hashes []uint64
 	slots  []int32 // hash table: set+1; 0 = free. Made when a second set turns up; until then, lists has room for one.
 }
 
 // newClassSet makes room for n sets.
-func newClassSet(n int) classSet {
-	s := classSet{lists: make([][]int32, 0, n)}
+func (pr *problem) newClassSet(n int) classSet {
+	s := classSet{space: &pr.space, lists: make([][]int32, 0, n)}
 	s.room()
 	return s
 }
@@ -185,7 +187,7 @@ func (s *classSet) room() {
 	for size < 2*cap(s.lists) {
 		size *= 2
 	}
-	s.slots = make([]int32, size)
+	s.slots = s.space.cut(size)
 	s.hashes = slices.Grow(s.hashes, cap(s.lists)-len(s.hashes))
 	for k := len(s.hashes); k < len(s.lists); k++ {
 		s.hashes = append(s.hashes, hashInts(s.lists[k]))

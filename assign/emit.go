@@ -55,7 +55,7 @@ func (r *roster[K]) write(plan []int32) {
 		}
 	}
 	list := make([]PartitionsOf[K], entries)
-	r.entries(list, topic, end, flat)
+	r.fillIn(list, topic, end, flat)
 	from := int32(0)
 	for m := range shares {
 		// Every member's stretch has been filled to its end.
@@ -94,7 +94,7 @@ func (r *roster[K]) deal(parts []component) {
 			if e == 0 {
 				break // nor does anybody after it
 			}
-			r.entries(list[:e], d.topic[:e], d.end[:e], flat)
+			r.fillIn(list[:e], d.topic[:e], d.end[:e], flat)
 			r.set(m, list[:e:e])
 			flat, list = flat[n:], list[e:]
 		}

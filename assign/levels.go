@@ -179,7 +179,10 @@ func (n *network) transfer(e, m, k int32) {
 // pour hands what is nobody's to the least loaded readers of its pool, level by level, pools with the fewest readers per partition
 // first.
 func (n *network) pour() {
-	order := numbers(n.np)
+	order := n.space.cut(int(n.np))
+	for c := range order {
+		order[c] = int32(c)
+	}
 	slices.SortFunc(order, func(a, b int32) int {
 		x := int64(n.start[a+1]-n.start[a]) * int64(n.size[b])
 		y := int64(n.start[b+1]-n.start[b]) * int64(n.size[a])
@@ -203,8 +206,11 @@ func (n *network) pour() {
 			least, most = min(least, n.load[m]), max(most, n.load[m])
 		}
 		span := min(todo, most-least)
-		count = slices.Grow(count[:0], int(span)+1)[:span+1]
-		clear(count)
+		if int(span) >= len(count) {
+			count = n.space.cut(max(2*int(span), 32))
+		} else {
+			clear(count[:span+1])
+		}
 		for _, m := range row {
 			if d := n.load[m] - least; d <= span {
 				count[d]++

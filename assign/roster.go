@@ -87,13 +87,16 @@ func (r *roster[K]) end() {
 	if cap(r.changes)+cap(r.sorted)+cap(r.named) > keptInts/2 {
 		r.changes, r.sorted, r.named = nil, nil, nil
 	}
-	*r = roster[K]{problem: problem{space: r.space}, keys: r.keys[:0], changes: r.changes[:0], sorted: r.sorted[:0], named: r.named[:0]}
+	if cap(r.problem.entries) > keptInts/8 {
+		r.problem.entries = nil
+	}
+	*r = roster[K]{problem: problem{space: r.space, entries: r.problem.entries[:0]}, keys: r.keys[:0], changes: r.changes[:0], sorted: r.sorted[:0], named: r.named[:0]}
 }
 
 // classify gives members with the same set of topics one class. Lists that share their memory, or hold the same keys in the same order as
 // the member before, are recognized without looking anything up.
 func (r *roster[K]) classify() error {
-	sets := classSet{lists: r.oneClass[:0]}
+	sets := classSet{space: &r.space, lists: r.oneClass[:0]}
 	var seen seenLists[K]
 	var before []K
 	for m, i := range r.members {
@@ -199,8 +202,8 @@ func (r *roster[K]) room(n, more int) []PartitionsOf[K] {
 	return r.answer[:n]
 }
 
-// entries makes entries: of topic[i], with the partitions in flat from where the entry before ends to end[i].
-func (r *roster[K]) entries(list []PartitionsOf[K], topic, end, flat []int32) {
+// fillIn makes entries: of topic[i], with the partitions in flat from where the entry before ends to end[i].
+func (r *roster[K]) fillIn(list []PartitionsOf[K], topic, end, flat []int32) {
 	keys, from := r.keys, int32(0)
 	topic, end = topic[:len(list)], end[:len(list)]
 	for i := range list {

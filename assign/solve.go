@@ -257,6 +257,7 @@ func (f *flows) solve(part *component) {
 	n.levels()
 	n.prices(f.racks != nil)
 	n.realize(f, &ps, part.topics)
+	f.entries = n.entries
 }
 
 // pools is a component with like partitions put together.
@@ -274,7 +275,7 @@ func (f *flows) gather(topics []int32) pools {
 	type run struct{ pool, from, to int32 } // neighbours of one pool
 	var (
 		ps      pools
-		rows    = newClassSet(len(topics))
+		rows    = f.newClassSet(len(topics))
 		numbers map[key]int32 // where racks matter; else a pool for each row
 		runs    = make([]run, 0, len(topics))
 		total   = int32(0)
@@ -347,7 +348,7 @@ func (f *flows) network(ps *pools, members []int32) *network {
 	n.start, n.size, n.supply, n.byPool = space.cut(np+1), space.cut(np), space.cut(np), space.cut(np)
 	n.load, n.byMember = space.cut(len(members)), space.cut(len(members))
 	n.readers = space.cut(width)[:0]
-	n.entries = make([]entry, 0, min(len(ps.parts), width))
+	n.entries = slices.Grow(f.entries[:0], min(len(ps.parts), width))
 	for m := range n.byMember {
 		n.byMember[m] = none
 	}
