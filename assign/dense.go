@@ -86,6 +86,7 @@ func (a *ints) end() {
 		a.used = len(a.chunk) - len(a.free)
 	}
 	clear(a.chunk[:a.used])
+	a.used = 0
 	if a.free = nil; len(a.chunk) > keptInts {
 		a.chunk = nil
 	}

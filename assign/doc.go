@@ -17,7 +17,7 @@
 // may share memory with it.
 //
 // What may not be done in it. It imports the standard library only: adapters to Kafka clients live beside it, in packages of their own.
-// No clock, goroutine, lock, log or I/O. Nothing may depend on the order of a map. Ties are part of what users see: groups whose leader
+// No clock, goroutine, lock, log or I/O. Nothing is remembered from call to call: what is kept (a sync.Pool) is empty memory. Nothing may depend on the order of a map. Ties are part of what users see: groups whose leader
 // changes must not move partitions because a release decides a tie differently, so a test pins them.
 //
 // Start reading at types.go, then sticky.go; solve.go says how the optimum is found.
