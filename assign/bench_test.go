@@ -3,6 +3,7 @@ package assign
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -77,38 +78,58 @@ func floor(owner, count, out []int32) {
 	}
 }
 
-// listed is the floor and what every caller must get on top of it: a list for each member, topics by name, in memory of its own. It knows no
-// subscriptions: everybody reads everything. In groups of ten this, and not the choice of members, is most of the work.
-func listed(members []Member, topics []Topic) []Assignment {
-	total, entries := 0, 0
-	for i := range topics {
-		n := int(topics[i].Partitions)
-		total += n
-		entries += min(n, len(members))
+// lister lists a plan as every caller must get it: a list for each member, topics by name, in memory of its own. It knows no subscriptions:
+// everybody reads everything. In groups of ten this, and not the choice of members, is most of the work.
+type lister struct {
+	members int
+	topics  []Topic
+	topic   []int32 // of all partitions, laid end to end
+	base    []int32 // where a topic begins
+	entries int
+}
+
+func newLister(members int, topics []Topic) lister {
+	l := lister{members: members, topics: topics}
+	for t := range topics {
+		n := int(topics[t].Partitions)
+		l.base = append(l.base, int32(len(l.topic)))
+		l.topic = append(l.topic, slices.Repeat([]int32{int32(t)}, n)...)
+		l.entries += min(n, members)
 	}
-	out, flat, list := make([]Assignment, len(members)), make([]int32, 0, total), make([]TopicPartitions, 0, entries)
+	return l
+}
+
+func (l *lister) list() []Assignment {
+	out, flat, list := make([]Assignment, l.members), make([]int32, len(l.topic)), make([]TopicPartitions, l.entries)
+	used, entries := 0, 0
 	for m := range out {
-		from, p := len(list), int32(m)
-		for i := range topics {
-			begin := len(flat)
-			for ; p < topics[i].Partitions; p += int32(len(members)) {
-				flat = append(flat, p)
+		first, from, last := entries, used, none
+		for p := m; p < len(l.topic); p += l.members {
+			if t := l.topic[p]; t != last {
+				if last = t; entries > first {
+					list[entries-1].Partitions = flat[from:used:used]
+				}
+				list[entries].Topic, from = l.topics[t].Name, used
+				entries++
 			}
-			if p -= topics[i].Partitions; begin < len(flat) {
-				list = append(list, TopicPartitions{topics[i].Name, flat[begin:len(flat):len(flat)]})
-			}
+			flat[used] = int32(p) - l.base[last]
+			used++
 		}
-		out[m].Partitions = list[from:len(list):len(list)]
+		if entries > first {
+			list[entries-1].Partitions = flat[from:used:used]
+			out[m].Partitions = list[first:entries:entries]
+		}
 	}
 	return out
 }
 
-// TestListedIsAPlan: what the times are compared with is a balanced plan of everything.
-func TestListedIsAPlan(t *testing.T) {
+// TestWhatIsListedIsAPlan: what the times are compared with is a balanced plan of everything.
+func TestWhatIsListedIsAPlan(t *testing.T) {
 	for _, g := range grid[:1] {
 		members, topics := drawGroup(g.members, g.partitions, g.topics, "equal")
 		in := instance{members, topics}
-		if got := in.score(listed(members, topics)); got != in.best() {
+		l := newLister(len(members), topics)
+		if got := in.score(l.list()); got != in.best() {
 			t.Errorf("%+v: %+v, the best is %+v", g, got, in.best())
 		}
 	}

@@ -195,7 +195,7 @@ func (r *roster[K]) set(m int32, list []PartitionsOf[K]) { r.protocol.set(r.memb
 // room is for n entries of the answer, at the beginning of r.answer. more may be asked for later.
 func (r *roster[K]) room(n, more int) []PartitionsOf[K] {
 	if n > len(r.answer) {
-		fresh := slices.Grow([]PartitionsOf[K](nil), min(n+more, max(n, 128, r.granted)))
+		fresh := slices.Grow([]PartitionsOf[K](nil), min(n+more, max(n, 128, 3*r.granted)))
 		r.answer = fresh[:cap(fresh)]
 		r.granted += len(r.answer)
 	}
