@@ -52,12 +52,31 @@ func (c *classic) generation(member int32) int32 {
 	return cooperativeGeneration(&c.input[member].Subscription)
 }
 
-func (c *classic) describe(topic int32) (name string, partitions int32) {
-	return c.known[topic].Name, c.known[topic].Partitions
+func (c *classic) orderMembers(order []int32) (distinct bool) {
+	number(order)
+	distinct = true
+	for i := 1; i < len(c.input) && distinct; i++ {
+		distinct = compareNames(c.input[i-1].ID, c.input[i].ID) < 0
+	}
+	if !distinct {
+		orderNames(order, c.id)
+	}
+	return distinct
 }
 
-func (c *classic) order(order []int32) {
-	orderNames(order, func(i int) string { return c.known[i].Name })
+func (c *classic) listTopics(order []int32, keys []string, sizes []int32) (distinct bool) {
+	number(order)
+	distinct = true
+	for i := 1; i < len(c.known) && distinct; i++ {
+		distinct = compareNames(c.known[i-1].Name, c.known[i].Name) < 0
+	}
+	if !distinct {
+		orderNames(order, func(i int) string { return c.known[i].Name })
+	}
+	for t, i := range order {
+		keys[t], sizes[t] = c.known[i].Name, c.known[i].Partitions
+	}
+	return distinct
 }
 
 // The seed differs from process to process (names come from strangers); it decides where entries lie, never what is found.

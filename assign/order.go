@@ -24,30 +24,31 @@ func rankByte(b byte) byte {
 func compareNames(a, b string) int {
 	n, i := min(len(a), len(b)), 0
 	for ; i+8 <= n; i += 8 {
-		if d := word(a[i:]) ^ word(b[i:]); d != 0 {
-			i += bits.TrailingZeros64(d) / 8
-			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
+		if d := word(a, i) ^ word(b, i); d != 0 {
+			return compareBytes(a, b, i+bits.TrailingZeros64(d)/8)
 		}
 	}
 	if n >= 8 {
 		// The last eight bytes: those that were looked at before are the same.
-		if d := word(a[n-8:]) ^ word(b[n-8:]); d != 0 {
-			i = n - 8 + bits.TrailingZeros64(d)/8
-			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
+		if d := word(a, n-8) ^ word(b, n-8); d != 0 {
+			return compareBytes(a, b, n-8+bits.TrailingZeros64(d)/8)
 		}
-		return cmp.Compare(len(a), len(b))
+		return len(a) - len(b)
 	}
 	for ; i < n; i++ {
 		if a[i] != b[i] {
-			return cmp.Compare(rankByte(a[i]), rankByte(b[i]))
+			return compareBytes(a, b, i)
 		}
 	}
-	return cmp.Compare(len(a), len(b))
+	return len(a) - len(b)
 }
 
-// word is the first eight bytes of s, the first one lowest.
-func word(s string) uint64 {
-	_ = s[7]
+// compareBytes orders by the i-th byte.
+func compareBytes(a, b string, i int) int { return int(rankByte(a[i])) - int(rankByte(b[i])) }
+
+// word is eight bytes of s from the i-th on, the first one lowest.
+func word(s string, i int) uint64 {
+	s = s[i : i+8]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
@@ -58,26 +59,12 @@ type sortKey struct {
 	index  int32
 }
 
-// orderNames fills order with the indexes 0 to len(order)-1, ordered by name(i), equal names in index order, and answers true when it
-// knows that all names differ. Names that ascend already cost one pass. Others are compared by the eight bytes after the prefix common to
-// all ("consumer-orders-" says nothing), which is what makes sorting ten thousand ids cheap.
-func orderNames(order []int32, name func(int) string) (distinct bool) {
+// orderNames fills order with the indexes 0 to len(order)-1, ordered by name(i), equal names in index order. Names are compared by the eight
+// bytes after the prefix common to all ("consumer-orders-" says nothing), which is what makes sorting ten thousand ids cheap.
+func orderNames(order []int32, name func(int) string) {
 	n := len(order)
-	ascending, distinct, before := true, true, ""
-	for i := range order {
-		order[i] = int32(i)
-		if !ascending {
-			continue
-		}
-		s := name(i)
-		if i > 0 {
-			c := compareNames(before, s)
-			ascending, distinct = c <= 0, distinct && c < 0
-		}
-		before = s
-	}
-	if ascending {
-		return distinct
+	if n == 0 {
+		return
 	}
 	first := name(0)
 	common := len(first)
@@ -114,16 +101,13 @@ func orderNames(order []int32, name func(int) string) (distinct bool) {
 	for i, k := range keys {
 		order[i] = k.index
 	}
-	return false
 }
 
-// orderMembers orders members by id and drops ids seen before: the coordinator never sends an id twice, and if it did, handing out two
-// plans under one id would lose one of them.
-func orderMembers(order []int32, id func(int) string) []int32 {
-	if orderNames(order, id) {
-		return order
+// number fills order with 0, 1, 2 and so on.
+func number(order []int32) {
+	for i := range order {
+		order[i] = int32(i)
 	}
-	return slices.CompactFunc(order, func(a, b int32) bool { return id(int(a)) == id(int(b)) })
 }
 
 // staticFirst orders as Range and RoundRobin do: static members first, by instance id, then the rest by member id.

@@ -21,10 +21,10 @@ type protocol[K topicKey] interface {
 	subscribed(member int32) []K
 	claimed(member int32) []PartitionsOf[K]
 	generation(member int32) int32
-	// describe is what is known of a topic.
-	describe(topic int32) (key K, partitions int32)
-	// order fills order with the topics' indexes by key; equal ones in the caller's order.
-	order(order []int32)
+	// orderMembers fills order with the members' indexes by id, and listTopics with the topics' by key, with their keys and how many
+	// partitions each has; equal ones in the caller's order. distinct says that there are no equal ones, as far as that showed.
+	orderMembers(order []int32) (distinct bool)
+	listTopics(order []int32, keys []K, sizes []int32) (distinct bool)
 	// hash may differ from process to process.
 	hash(key *K) uint64
 	// unknown is the error for a subscription to a topic that is not listed; nil where that is not one.
@@ -56,23 +56,31 @@ func (r *roster[K]) number(p protocol[K], static bool, claims int) error {
 	if err := r.reserve(members, topics, partitions, claims); err != nil {
 		return err
 	}
-	r.members = orderMembers(r.space.cut(members), p.id)
+	r.members = r.space.cut(members)
+	if !p.orderMembers(r.members) {
+		// The coordinator never sends an id twice, and if it did, handing out two plans under one id would lose one of them.
+		r.members = slices.CompactFunc(r.members, func(a, b int32) bool { return p.id(int(a)) == p.id(int(b)) })
+	}
 	if static {
 		staticFirst(r.members, p.instance)
 	}
-	r.topic = r.space.cut(topics)
-	p.order(r.topic)
-	r.keys, r.base = slices.Grow(r.keys[:0], topics), r.space.cut(topics + 1)[:1]
-	kept, end := r.topic[:0], int32(0)
-	for _, i := range r.topic {
-		key, size := p.describe(i)
-		if n := len(r.keys); n > 0 && r.keys[n-1] == key {
-			continue // the first one counts
+	r.topic, r.keys, r.base = r.space.cut(topics), slices.Grow(r.keys[:0], topics)[:topics], r.space.cut(topics+1)
+	if sizes := r.base[1:]; !p.listTopics(r.topic, r.keys, sizes) {
+		n := 0
+		for t := range r.keys {
+			if n == 0 || r.keys[t] != r.keys[n-1] { // the first one counts
+				r.topic[n], r.keys[n], sizes[n] = r.topic[t], r.keys[t], sizes[t]
+				n++
+			}
 		}
-		end += max(size, 0)
-		kept, r.keys, r.base = append(kept, i), append(r.keys, key), append(r.base, end)
+		clear(r.keys[n:])
+		r.topic, r.keys, r.base = r.topic[:n], r.keys[:n], r.base[:n+1]
 	}
-	r.topic = kept
+	end := int32(0)
+	for t, size := range r.base {
+		end += max(size, 0)
+		r.base[t] = end
+	}
 	r.class = r.space.cut(len(r.members))
 	return r.classify()
 }
@@ -112,7 +120,10 @@ func (r *roster[K]) classify() error {
 		}
 		ids, last, n := r.space.cut(len(topics)), none, 0
 		for j := range topics {
-			t := r.guess(&topics[j], last+1)
+			t := last + 1
+			if int(t) >= len(r.keys) || !sameKey(&r.keys[t], &topics[j]) {
+				t = r.guess(&topics[j], t)
+			}
 			if t < 0 {
 				if err := r.protocol.unknown(topics[j]); err != nil {
 					return err

@@ -1,7 +1,7 @@
 package assign
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
@@ -150,18 +150,39 @@ func (c *identified) claimed(member int32) []IDPartitions { return c.input[membe
 // All targets are of one generation.
 func (c *identified) generation(int32) int32 { return 0 }
 
-func (c *identified) describe(topic int32) (id TopicID, partitions int32) {
-	return c.known[topic].ID, c.known[topic].Partitions
+func (c *identified) orderMembers(order []int32) (distinct bool) {
+	number(order)
+	distinct = true
+	for i := 1; i < len(c.input) && distinct; i++ {
+		distinct = compareNames(c.input[i-1].ID, c.input[i].ID) < 0
+	}
+	if !distinct {
+		orderNames(order, c.id)
+	}
+	return distinct
 }
 
-func (c *identified) order(order []int32) {
-	for t := range order {
-		order[t] = int32(t)
+func (c *identified) listTopics(order []int32, keys []TopicID, sizes []int32) (distinct bool) {
+	number(order)
+	distinct = true
+	for i := 1; i < len(c.known) && distinct; i++ {
+		distinct = compareIDs(&c.known[i-1].ID, &c.known[i].ID) < 0
 	}
-	byID := func(a, b int32) int { return bytes.Compare(c.known[a].ID[:], c.known[b].ID[:]) }
-	if !slices.IsSortedFunc(order, byID) {
-		slices.SortStableFunc(order, byID)
+	if !distinct {
+		slices.SortStableFunc(order, func(a, b int32) int { return compareIDs(&c.known[a].ID, &c.known[b].ID) })
 	}
+	for t, i := range order {
+		keys[t], sizes[t] = c.known[i].ID, c.known[i].Partitions
+	}
+	return distinct
+}
+
+// compareIDs orders by byte.
+func compareIDs(a, b *TopicID) int {
+	if x, y := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(b[:8]); x != y {
+		return cmp.Compare(x, y)
+	}
+	return cmp.Compare(binary.BigEndian.Uint64(a[8:]), binary.BigEndian.Uint64(b[8:]))
 }
 
 // Ids are made by brokers, at random: mixing the halves is enough.
