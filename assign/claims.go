@@ -130,9 +130,8 @@ func (r *roster[K]) claimLists(entries int) (cl claims, l lists[K]) {
 		}
 		generation, from := r.protocol.generation(r.members[m]), 0
 		cl.generation(generation)
-		if l.read(m, r.class[m], list) && cl.best == nil {
-			topics := l.topicsOf(m, list)
-			for from < len(list) && cl.own(m, topics[from], list[from].Partitions) {
+		if topics, ok := l.read(m, r.class[m], list); ok && cl.best == nil {
+			for from < len(list) && cl.own(m, topics[from].t, list[from].Partitions) {
 				from++
 			}
 		}

@@ -202,13 +202,13 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 				n++
 			}
 			same := 0
-			for same < len(topics) && topics[same] < t {
+			for same < len(topics) && topics[same].t < t {
 				same++
 			}
 			list = append(list, had[:same]...)
 			had, topics = had[same:], topics[same:]
 			var now []int32
-			if len(topics) > 0 && topics[0] == t {
+			if len(topics) > 0 && topics[0].t == t {
 				now = had[0].Partitions
 				had, topics = had[1:], topics[1:]
 			}

@@ -1,6 +1,9 @@
 package assign
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+)
 
 // lists reads what members say to hold, as far as it is what an assignor could have answered to this very group: every topic exists and
 // is read by the member, and topics ascend without repeats. Neighbours of one class mostly name the same topics, so that each list is compared
@@ -13,6 +16,9 @@ type lists[K topicKey] struct {
 	begin []int32           // member -> where the topics of its list are in r.named, one after the other
 }
 
+// laid is a topic that a list names, and where the topic's partitions lie.
+type laid struct{ t, begin, size int32 }
+
 // newLists takes its arrays from r.space.
 func (r *roster[K]) newLists() lists[K] {
 	r.named = r.named[:0]
@@ -20,36 +26,37 @@ func (r *roster[K]) newLists() lists[K] {
 }
 
 // read names the topics of the list of member m, which is of class k; false when they do not ascend, or the class does not read them all.
-func (l *lists[K]) read(m, k int32, list []PartitionsOf[K]) bool {
-	if len(list) == 0 {
-		return true
+func (l *lists[K]) read(m, k int32, list []PartitionsOf[K]) (topics []laid, ok bool) {
+	n := 0
+	if k == l.class {
+		n = sameTopics(list, l.list)
+	} else {
+		l.list = nil
 	}
-	if len(list) > len(l.classTopics[k]) {
-		return false
-	}
-	before := l.list
-	if k != l.class {
-		before = nil
-	}
-	if n := sameTopics(list, before); n < len(list) && !l.name(k, list, n, before) {
+	if n < len(list) && !l.name(k, list, n, l.list) {
 		l.class = none // nobody can be compared with it
-		return false
+		return nil, false
 	}
 	l.class, l.list, l.begin[m] = k, list, l.at
-	return true
+	return l.named[l.at:][:len(list)], true
 }
 
 // topicsOf are the topics of the list of member m, which was read.
-func (l *lists[K]) topicsOf(m int32, list []PartitionsOf[K]) []int32 {
+func (l *lists[K]) topicsOf(m int32, list []PartitionsOf[K]) []laid {
+	if len(list) == 0 {
+		return nil
+	}
 	return l.named[l.begin[m]:][:len(list)]
 }
 
-// sameTopics is how many topics two lists have in common at their beginning.
+// sameTopics is how many topics two lists have in common at their beginning. It compares as sameKey does.
 func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
 	n := min(len(list), len(before))
 	list, before = list[:n], before[:n]
 	for i := range list {
-		if !sameKey(&list[i].Topic, &before[i].Topic) {
+		a, b := &list[i].Topic, &before[i].Topic
+		x, y := (*[2]uint)(unsafe.Pointer(a)), (*[2]uint)(unsafe.Pointer(b))
+		if (x[0] != y[0] || x[1] != y[1] || unsafe.Sizeof(*a) != unsafe.Sizeof(*x)) && *a != *b {
 			return i
 		}
 	}
@@ -58,20 +65,31 @@ func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
 
 // name finds the topics of a list of class k from its n-th entry on. before is another list of that class, the one that was read last.
 func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []PartitionsOf[K]) bool {
+	if len(list) > len(l.classTopics[k]) {
+		return false
+	}
 	known, keys := l.named[l.at:][:len(before)], l.keys
 	l.at = int32(len(l.named))
 	l.named = append(slices.Grow(l.named, len(list)), known[:n]...)[:int(l.at)+len(list)]
 	topics := l.named[l.at:]
 	all, last, at := l.classTopics[k], none, 0
+	if len(before) == 0 {
+		// Most lists begin as what the class reads does.
+		for n < len(list) && sameKey(&keys[all[n]], &list[n].Topic) {
+			last = all[n]
+			topics[n] = laid{last, l.base[last], l.size(last)}
+			n++
+		}
+	}
 	if n > 0 {
-		last = topics[n-1]
+		last = topics[n-1].t
 		at = l.place(all, last) + 1
 	}
 	for i := n; i < len(list); {
 		// It may well be the one after that of the other list, or without one, one of the next.
 		key, end := &list[i].Topic, at+guesses
 		if n < len(known) {
-			at = l.place(all, known[n]) + 1
+			at = l.place(all, known[n].t) + 1
 			end = at + 1
 		}
 		for end = min(end, len(all)); at < end && !sameKey(&keys[all[at]], key); {
@@ -87,21 +105,21 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 			return false
 		}
 		last = all[at]
-		topics[i] = last
+		topics[i] = laid{last, l.base[last], l.size(last)}
 		at++
 		i++
 		if n >= len(known) {
 			continue
 		}
 		// As long as both lists name the same topics again, nothing has to be looked up.
-		for n < len(known) && known[n] <= last {
+		for n < len(known) && known[n].t <= last {
 			n++
 		}
 		same := sameTopics(list[i:], before[n:])
 		if same > 0 {
 			copy(topics[i:], known[n:n+same])
 			i, n = i+same, n+same
-			last = topics[i-1]
+			last = topics[i-1].t
 		}
 		if n == len(known) {
 			at = l.place(all, last) + 1

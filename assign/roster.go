@@ -42,7 +42,7 @@ type roster[K topicKey] struct {
 	keys     []K               // topic number -> its key
 	slots    []int32           // hash table over keys: topic+1; 0 = free. Made when guessing fails for the first time
 	answer   []PartitionsOf[K] // room for lists of the answer
-	named    []int32           // topics of lists, list by list
+	named    []laid            // topics of lists, list by list
 	granted  int               // how much room that was in all
 	changes  []change
 	sorted   []change // scratch of byMember

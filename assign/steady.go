@@ -56,24 +56,28 @@ func (s *steady[K]) even(part *component) bool {
 	}
 	k := s.roster.class[part.members[0]]
 	for _, m := range part.members {
-		list := s.keep(m)
-		if len(list) > 0 {
-			s.entries -= len(list)
-			if !s.read(m, k, list) {
-				return false
-			}
-			var ok bool
-			if s.load[m], ok = s.take(list, s.topicsOf(m, list)); !ok {
-				return false
-			}
+		list := s.claims(m)
+		if len(list) == 0 {
+			d.keeps(m, 0)
+			continue
 		}
-		load := s.load[m]
+		s.entries -= len(list)
+		topics, ok := s.read(m, k, list)
+		if !ok {
+			return false
+		}
+		load, ok := s.take(list, topics)
+		if !ok {
+			return false
+		}
+		s.load[m] = load
 		keep := d.keeps(m, load)
 		free -= keep
 		if load > keep {
-			s.drop(m, list, load, load-keep)
+			list = s.drop(list, topics, load, load-keep)
 			released += load - keep
 		}
+		s.set(m, list)
 	}
 	d.ready()
 	if free == 0 || s.hold && free == released {
@@ -93,15 +97,14 @@ func (s *steady[K]) even(part *component) bool {
 
 // take marks the partitions of the list that was just read. It is a loop with little to keep in mind, since it is where a rebalance spends
 // its time.
-func (s *steady[K]) take(list []PartitionsOf[K], topics []int32) (load int32, ok bool) {
-	base, taken, lasts := s.base, s.taken, s.lasts[:len(list)]
+func (s *steady[K]) take(list []PartitionsOf[K], topics []laid) (load int32, ok bool) {
+	taken, lasts := s.taken, s.lasts[:len(list)]
 	topics = topics[:len(list)]
 	load = int32(len(list))
 	for i := range list {
-		t, partitions := topics[i], list[i].Partitions
-		from, end := base[t], base[t+1]
+		partitions, t := list[i].Partitions, &topics[i]
 		if len(partitions) != 1 {
-			if !taken.addAll(from, end, partitions) {
+			if !taken.addAll(t.begin, t.size, partitions) {
 				return 0, false
 			}
 			lasts[i] = partitions[len(partitions)-1]
@@ -110,11 +113,11 @@ func (s *steady[K]) take(list []PartitionsOf[K], topics []int32) (load int32, ok
 		}
 		p := partitions[0]
 		lasts[i] = p
-		p += from
-		if p < from || p >= end {
+		if uint32(p) >= uint32(t.size) {
 			return 0, false
 		}
-		w, bit := p>>5, int32(1)<<(p&31)
+		p += t.begin
+		w, bit := uint32(p)>>5, int32(1)<<(p&31)
 		if taken[w]&bit != 0 {
 			return 0, false
 		}
@@ -123,15 +126,13 @@ func (s *steady[K]) take(list []PartitionsOf[K], topics []int32) (load int32, ok
 	return load, true
 }
 
-// drop lets member m, whose list was read last, give up count of its partitions: those with the highest index, and of one index, those of the
-// last topics.
-func (s *steady[K]) drop(m int32, list []PartitionsOf[K], load, count int32) {
+// drop is the list that was read last without count of its partitions: those with the highest index, and of one index, those of the last
+// topics.
+func (s *steady[K]) drop(list []PartitionsOf[K], topics []laid, load, count int32) []PartitionsOf[K] {
 	low, stay := s.cutAt(list, load, count)
-	cut, topics, n := s.room(len(list), s.entries), s.topicsOf(m, list), 0
+	cut, n, from := s.room(len(list), s.entries), 0, 0 // list[from:] is not copied yet
 	for i, p := range s.lasts[:len(list)] {
 		if p < low {
-			cut[n] = list[i]
-			n++
 			continue
 		}
 		partitions := list[i].Partitions
@@ -143,17 +144,17 @@ func (s *steady[K]) drop(m int32, list []PartitionsOf[K], load, count int32) {
 			stay--
 			at++
 		}
-		if at > 0 {
-			cut[n].Topic, cut[n].Partitions = list[i].Topic, partitions[:at:at]
-			n++
-		}
-		from := s.base[topics[i]]
 		for _, p := range partitions[at:] {
-			s.gone.add(from + p)
+			s.gone.add(topics[i].begin + p)
+		}
+		n += copy(cut[n:], list[from:i+min(at, 1)])
+		if from = i + 1; at > 0 {
+			cut[n-1].Partitions = partitions[:at:at]
 		}
 	}
-	s.set(m, cut[:n:n])
+	n += copy(cut[n:], list[from:])
 	s.answer = s.answer[n:]
+	return cut[:n:n]
 }
 
 // cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but
@@ -215,18 +216,19 @@ type marks []int32
 func (k marks) add(p int32)      { k[p>>5] |= 1 << (p & 31) }
 func (k marks) has(p int32) bool { return k[p>>5]&(1<<(p&31)) != 0 }
 
-// addAll marks the partitions of a topic that lies from base to end; false when there are none, they do not ascend, do not exist, or one is
-// marked. It is a loop with enough to keep in registers, and therefore not a part of the one in take.
+// addAll marks partitions of a topic that has size of them and begins at base; false when there are none, they do not ascend, do not exist, or
+// one is marked. It is a loop with enough to keep in registers, and therefore not a part of the one in take.
 //
 //go:noinline
-func (k marks) addAll(base, end int32, partitions []int32) bool {
-	next := base // the lowest that may come
+func (k marks) addAll(base, size int32, partitions []int32) bool {
+	next := int32(0) // the lowest that may come
 	for _, p := range partitions {
-		if p += base; p < next || p >= end {
+		if p < next || p >= size {
 			return false
 		}
 		next = p + 1
-		w, bit := p>>5, int32(1)<<(p&31)
+		p += base
+		w, bit := uint32(p)>>5, int32(1)<<(p&31)
 		if k[w]&bit != 0 {
 			return false
 		}
