@@ -75,7 +75,6 @@ func serve(ctx context.Context, a *app, args config.Args) error {
 		log.Warn("configuration", "setting", w.Name, "from", w.Where, "reason", w.Text)
 	}
 	tuneCollector(ctx)
-	spareProcessors(ctx, cfg.Broker.Log.Flush)
 	b, err := broker.Start(ctx, broker.Options{Config: cfg, Logger: log, Version: buildInfo().Version})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		log.Info("told to stop before the start was complete")
