@@ -149,8 +149,8 @@ func (d *dealing) member(i int32, flat []int32) (n, entries int) {
 	return n, entries
 }
 
-// edit writes a plan as changes to what members said to hold. Who neither loses nor gets anything has its own list returned; of the others,
-// the entries that do not change are copied, and their partitions shared.
+// edit writes a plan as changes to what members said to hold; those of one member come by ascending partition. Who neither loses nor gets
+// anything has its own list returned; of the others, the entries that do not change are copied, and their partitions shared.
 func (r *roster[K]) edit(changes []change, l *lists[K]) {
 	if len(changes) == 0 {
 		return
@@ -159,7 +159,8 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 		changes = r.byMember(changes)
 	}
 	entries, grown, had := 0, 0, 0
-	for i, c := range changes {
+	for i := range changes {
+		c := &changes[i]
 		if i == 0 || changes[i-1].member != c.member {
 			had = len(r.claims(c.member))
 			entries += had
@@ -170,63 +171,63 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 			grown += 1 + min(had, 1)
 		}
 	}
-	list, flat := r.room(entries, 0)[:0], make([]int32, 0, grown)
+	list, flat := r.room(entries, 0), make([]int32, 0, grown)
 	for len(changes) > 0 {
-		m, n := changes[0].member, 1
-		for n < len(changes) && changes[n].member == m {
-			n++
+		m, k, n := changes[0].member, 1, 0
+		for k < len(changes) && changes[k].member == m {
+			k++
 		}
-		todo := changes[:n]
-		changes = changes[n:]
-		if !slices.IsSortedFunc(todo, byPartition) {
-			slices.SortFunc(todo, byPartition)
+		if had := r.claims(m); len(had) > 0 {
+			n, flat = r.amend(list, flat, had, l.topicsOf(m, had), changes[:k])
+		} else {
+			n, flat = r.list(list, flat, changes[:k])
 		}
-		had := r.claims(m)
-		topics, from := l.topicsOf(m, had), len(list)
-		if len(had) == 0 {
-			start := 0
-			for i, c := range todo {
-				if i == 0 || c.t != todo[i-1].t {
-					start = len(flat)
-					list = append(list, PartitionsOf[K]{Topic: r.keys[c.t]})
-				}
-				flat = append(flat, c.p-r.base[c.t])
-				list[len(list)-1].Partitions = flat[start:len(flat):len(flat)]
-			}
-			r.set(m, list[from:len(list):len(list)])
-			continue
-		}
-		for len(todo) > 0 {
-			t, n := todo[0].t, 1
-			for n < len(todo) && todo[n].t == t {
-				n++
-			}
-			same := 0
-			for same < len(topics) && topics[same].t < t {
-				same++
-			}
-			list = append(list, had[:same]...)
-			had, topics = had[same:], topics[same:]
-			var now []int32
-			if len(topics) > 0 && topics[0].t == t {
-				now = had[0].Partitions
-				had, topics = had[1:], topics[1:]
-			}
-			if n == 1 && len(now) == 1 && !todo[0].gets {
-				todo = todo[1:] // all of the topic goes
-				continue
-			}
-			if now, flat = merge(flat, now, todo[:n], r.base[t]); len(now) > 0 {
-				list = append(list, PartitionsOf[K]{r.keys[t], now})
-			}
-			todo = todo[n:]
-		}
-		if list = append(list, had...); len(list) > from {
-			r.set(m, list[from:len(list):len(list)])
+		if n > 0 {
+			r.set(m, list[:n:n])
 		} else {
 			r.set(m, nil)
 		}
+		changes, list = changes[k:], list[n:]
 	}
+}
+
+// list writes what a member gets who had nothing, and answers how many entries that takes. Partitions are put at the end of flat.
+func (r *roster[K]) list(list []PartitionsOf[K], flat []int32, gains []change) (n int, grown []int32) {
+	for i := 0; i < len(gains); n++ {
+		t, from := gains[i].t, len(flat)
+		for base := r.base[t]; i < len(gains) && gains[i].t == t; i++ {
+			flat = append(flat, gains[i].p-base)
+		}
+		list[n] = PartitionsOf[K]{r.keys[t], flat[from:len(flat):len(flat)]}
+	}
+	return n, flat
+}
+
+// amend writes what becomes of a member's list had, whose topics are known, and answers how many entries that takes. Partitions are put at
+// the end of flat.
+func (r *roster[K]) amend(list []PartitionsOf[K], flat []int32, had []PartitionsOf[K], topics []laid, changes []change) (n int, grown []int32) {
+	topics = topics[:len(had)]
+	at := 0
+	for i := 0; i < len(changes); {
+		t, from := changes[i].t, i
+		for i++; i < len(changes) && changes[i].t == t; {
+			i++
+		}
+		for ; at < len(had) && topics[at].t < t; at++ {
+			list[n] = had[at]
+			n++
+		}
+		var now []int32
+		if at < len(had) && topics[at].t == t {
+			now = had[at].Partitions
+			at++
+		}
+		if now, flat = merge(flat, now, changes[from:i], r.base[t]); len(now) > 0 {
+			list[n] = PartitionsOf[K]{r.keys[t], now}
+			n++
+		}
+	}
+	return n + copy(list[n:], had[at:]), flat
 }
 
 // byMember puts changes in the order of their members. There may be as many as partitions, so they are counted and not compared.
@@ -249,8 +250,6 @@ func (r *roster[K]) byMember(changes []change) []change {
 
 func byMember(a, b change) int { return int(a.member - b.member) }
 
-func byPartition(a, b change) int { return int(a.p - b.p) }
-
 // merge is what edits make of the partitions of one topic, which begins at base: a part of had where that will do, else a new list at the
 // end of flat.
 func merge(flat, had []int32, edits []change, base int32) (now, grown []int32) {
@@ -263,21 +262,20 @@ func merge(flat, had []int32, edits []change, base int32) (now, grown []int32) {
 		}
 	}
 	from := len(flat)
-	for _, e := range edits {
-		p := e.p - base
-		k := 0
-		for k < len(had) && had[k] < p {
-			k++
+	for i := range edits {
+		p := edits[i].p - base
+		for len(had) > 0 && had[0] < p {
+			flat, had = append(flat, had[0]), had[1:]
 		}
-		flat = append(flat, had[:k]...)
-		had = had[k:]
-		if e.gets {
+		if edits[i].gets {
 			flat = append(flat, p)
 		} else {
 			had = had[1:]
 		}
 	}
-	flat = append(flat, had...)
+	if len(had) > 0 {
+		flat = append(flat, had...)
+	}
 	to := len(flat)
 	return flat[from:to:to], flat
 }
