@@ -52,16 +52,18 @@ func (c *classic) generation(member int32) int32 {
 	return cooperativeGeneration(&c.input[member].Subscription)
 }
 
-func (c *classic) orderMembers(order []int32) (distinct bool) {
+func (c *classic) orderMembers(order []int32) (distinct, alike bool) {
 	number(order)
-	distinct = true
-	for i := 1; i < len(c.input) && distinct; i++ {
-		distinct = compareNames(c.input[i-1].ID, c.input[i].ID) < 0
+	distinct, alike = true, len(c.input) > 0
+	for i := 1; i < len(c.input); i++ {
+		a, b := &c.input[i-1], &c.input[i]
+		distinct = distinct && compareNames(a.ID, b.ID) < 0
+		alike = alike && sameMemory(a.Topics, b.Topics)
 	}
 	if !distinct {
 		orderNames(order, c.id)
 	}
-	return distinct
+	return distinct, alike
 }
 
 func (c *classic) listTopics(order []int32, keys []string, sizes []int32) (distinct bool) {

@@ -27,13 +27,14 @@ func (r *roster[K]) newLists() lists[K] {
 
 // read names the topics of the list of member m, which is of class k; false when they do not ascend, or the class does not read them all.
 func (l *lists[K]) read(m, k int32, list []PartitionsOf[K]) (topics []laid, ok bool) {
-	n := 0
-	if k == l.class {
-		n = sameTopics(list, l.list)
-	} else {
-		l.list = nil
+	n, before := 0, l.list
+	if k != l.class {
+		before = nil
+	} else if n = sameTopics(list, before); n == len(list) {
+		l.begin[m] = l.at
+		return l.named[l.at:][:n], true
 	}
-	if n < len(list) && !l.name(k, list, n, l.list) {
+	if !l.name(k, list, n, before) {
 		l.class = none // nobody can be compared with it
 		return nil, false
 	}

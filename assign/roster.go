@@ -22,8 +22,9 @@ type protocol[K topicKey] interface {
 	claimed(member int32) []PartitionsOf[K]
 	generation(member int32) int32
 	// orderMembers fills order with the members' indexes by id, and listTopics with the topics' by key, with their keys and how many
-	// partitions each has; equal ones in the caller's order. distinct says that there are no equal ones, as far as that showed.
-	orderMembers(order []int32) (distinct bool)
+	// partitions each has; equal ones in the caller's order. distinct says that there are no equal ones, as far as that showed, and alike
+	// that all members share one list of topics.
+	orderMembers(order []int32) (distinct, alike bool)
 	listTopics(order []int32, keys []K, sizes []int32) (distinct bool)
 	// hash may differ from process to process.
 	hash(key *K) uint64
@@ -57,7 +58,8 @@ func (r *roster[K]) number(p protocol[K], static bool, claims int) error {
 		return err
 	}
 	r.members = r.space.cut(members)
-	if !p.orderMembers(r.members) {
+	distinct, alike := p.orderMembers(r.members)
+	if !distinct {
 		// The coordinator never sends an id twice, and if it did, handing out two plans under one id would lose one of them.
 		r.members = slices.CompactFunc(r.members, func(a, b int32) bool { return p.id(int(a)) == p.id(int(b)) })
 	}
@@ -82,7 +84,10 @@ func (r *roster[K]) number(p protocol[K], static bool, claims int) error {
 		r.base[t] = end
 	}
 	r.class = r.space.cut(len(r.members))
-	return r.classify()
+	if alike {
+		return r.classify(r.members[:1]) // the others' class is 0 too
+	}
+	return r.classify(r.members)
 }
 
 // end gives back what the call needed, and keeps nothing of the caller's.
@@ -103,11 +108,11 @@ func (r *roster[K]) end() {
 
 // classify gives members with the same set of topics one class. Lists that share their memory, or hold the same keys in the same order as
 // the member before, are recognized without looking anything up.
-func (r *roster[K]) classify() error {
+func (r *roster[K]) classify(members []int32) error {
 	sets := classSet{space: &r.space, lists: r.oneClass[:0]}
 	var seen seenLists[K]
 	var before []K
-	for m, i := range r.members {
+	for m, i := range members {
 		topics := r.protocol.subscribed(i)
 		if m > 0 && sameList(topics, before) {
 			r.class[m] = r.class[m-1]
@@ -222,6 +227,11 @@ func (r *roster[K]) fillIn(list []PartitionsOf[K], topic, end, flat []int32) {
 		e.Topic, e.Partitions = keys[topic[i]], flat[from:to:to]
 		from = to
 	}
+}
+
+// sameMemory says that two lists are one.
+func sameMemory[T any](a, b []T) bool {
+	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
 func sameList[T comparable](a, b []T) bool {

@@ -150,16 +150,18 @@ func (c *identified) claimed(member int32) []IDPartitions { return c.input[membe
 // All targets are of one generation.
 func (c *identified) generation(int32) int32 { return 0 }
 
-func (c *identified) orderMembers(order []int32) (distinct bool) {
+func (c *identified) orderMembers(order []int32) (distinct, alike bool) {
 	number(order)
-	distinct = true
-	for i := 1; i < len(c.input) && distinct; i++ {
-		distinct = compareNames(c.input[i-1].ID, c.input[i].ID) < 0
+	distinct, alike = true, len(c.input) > 0
+	for i := 1; i < len(c.input); i++ {
+		a, b := &c.input[i-1], &c.input[i]
+		distinct = distinct && compareNames(a.ID, b.ID) < 0
+		alike = alike && sameMemory(a.Topics, b.Topics)
 	}
 	if !distinct {
 		orderNames(order, c.id)
 	}
-	return distinct
+	return distinct, alike
 }
 
 func (c *identified) listTopics(order []int32, keys []TopicID, sizes []int32) (distinct bool) {

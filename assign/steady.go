@@ -21,6 +21,7 @@ type steady[K topicKey] struct {
 	load    []int32
 	lasts   []int32 // of the list read last: the last partition of each entry
 	entries int     // of lists that are still to be read
+	gains   int     // about how many entries of the answer will be for what lists lose
 }
 
 // change is a partition that a member gets or loses, and its topic.
@@ -55,6 +56,9 @@ func (s *steady[K]) even(part *component) bool {
 		free += s.size(t)
 	}
 	k := s.roster.class[part.members[0]]
+	if s.gains = 0; !s.hold {
+		s.gains = int(d.q) + 1 // one newcomer's
+	}
 	for _, m := range part.members {
 		list := s.claims(m)
 		if len(list) == 0 {
@@ -102,8 +106,9 @@ func (s *steady[K]) take(list []PartitionsOf[K], topics []laid) (load int32, ok 
 	topics = topics[:len(list)]
 	load = int32(len(list))
 	for i := range list {
-		partitions, t := list[i].Partitions, &topics[i]
-		if len(partitions) != 1 {
+		e, t := &list[i], &topics[i]
+		if len(e.Partitions) != 1 {
+			partitions := e.Partitions
 			if !taken.addAll(t.begin, t.size, partitions) {
 				return 0, false
 			}
@@ -111,7 +116,7 @@ func (s *steady[K]) take(list []PartitionsOf[K], topics []laid) (load int32, ok 
 			load += int32(len(partitions)) - 1
 			continue
 		}
-		p := partitions[0]
+		p := e.Partitions[0]
 		lasts[i] = p
 		if uint32(p) >= uint32(t.size) {
 			return 0, false
@@ -130,7 +135,9 @@ func (s *steady[K]) take(list []PartitionsOf[K], topics []laid) (load int32, ok 
 // topics.
 func (s *steady[K]) drop(list []PartitionsOf[K], topics []laid, load, count int32) []PartitionsOf[K] {
 	low, stay := s.cutAt(list, load, count)
-	cut, n, from := s.room(len(list), s.entries), 0, 0 // list[from:] is not copied yet
+	cut := s.room(len(list), s.entries+s.gains)
+	copy(cut, list)
+	n, from := 0, 0 // cut[from:] has not moved to n yet
 	for i, p := range s.lasts[:len(list)] {
 		if p < low {
 			continue
@@ -147,14 +154,23 @@ func (s *steady[K]) drop(list []PartitionsOf[K], topics []laid, load, count int3
 		for _, p := range partitions[at:] {
 			s.gone.add(topics[i].begin + p)
 		}
-		n += copy(cut[n:], list[from:i+min(at, 1)])
-		if from = i + 1; at > 0 {
-			cut[n-1].Partitions = partitions[:at:at]
+		if at > 0 {
+			cut[i].Partitions = partitions[:at:at]
+			continue
 		}
+		n, from = closeUp(cut, n, from, i), i+1
 	}
-	n += copy(cut[n:], list[from:])
+	n = closeUp(cut, n, from, len(cut))
 	s.answer = s.answer[n:]
 	return cut[:n:n]
+}
+
+// closeUp moves list[from:to] to n, where it may be already, and answers where it ends then.
+func closeUp[T any](list []T, n, from, to int) int {
+	if n < from {
+		copy(list[n:], list[from:to])
+	}
+	return n + to - from
 }
 
 // cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but
