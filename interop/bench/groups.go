@@ -16,7 +16,7 @@ import (
 // groupRows are the measurements of the group coordinator, over raw connections: what a member costs when nothing happens, what a rebalance of
 // many costs, and how fast offsets are written and read back.
 func groupRows(o options) []row {
-	groups, members, seconds, big, stored, commits := 1000, 100, 30, 10_000, 1_000_000, 100_000
+	groups, members, seconds, big, stored, commits := 1000, 100, 30, 10_000, 1_000_000, 300_000
 	if o.quick {
 		groups, members, seconds, big, stored, commits = 20, 20, 5, 500, 20_000, 5_000
 	}
@@ -34,11 +34,13 @@ func groupRows(o options) []row {
 			probe:     func(ctx context.Context, t target) (map[string]float64, error) { return loadOffsets(ctx, t, stored) }},
 	}
 	for _, p := range []promise{pageCache, fsync} {
-		rows = append(rows, row{name: fmt.Sprintf("offset commits, %s", p), group: "groups", own: true,
-			probeWhat: fmt.Sprintf("%d OffsetCommit requests of one partition each, one at a time on each of 200 connections, a group each", commits),
-			probe: func(ctx context.Context, t target) (map[string]float64, error) {
-				return offsetCommits(ctx, t, p, commits)
-			}})
+		for _, clients := range []int{200, 1000} {
+			rows = append(rows, row{name: fmt.Sprintf("offset commits of %d clients, %s", clients, p), group: "groups", own: true,
+				probeWhat: fmt.Sprintf("%d OffsetCommit requests of one partition each, one at a time on each of %d connections, a group each", commits, clients),
+				probe: func(ctx context.Context, t target) (map[string]float64, error) {
+					return offsetCommits(ctx, t, p, clients, commits)
+				}})
+		}
 	}
 	return rows
 }
@@ -416,6 +418,10 @@ func commit(ctx context.Context, c *wire.Conn, q *kmsg.OffsetCommitRequest) erro
 	if err != nil {
 		return err
 	}
+	return committed(r)
+}
+
+func committed(r kmsg.Response) error {
 	for _, rt := range r.(*kmsg.OffsetCommitResponse).Topics {
 		for _, p := range rt.Partitions {
 			if p.ErrorCode != 0 {
@@ -509,8 +515,7 @@ func fetchAll(ctx context.Context, b *rig.Broker, group string) error {
 }
 
 // offsetCommits measures commits of clients that wait for each.
-func offsetCommits(ctx context.Context, t target, p promise, total int) (map[string]float64, error) {
-	const clients = 200
+func offsetCommits(ctx context.Context, t target, p promise, clients, total int) (map[string]float64, error) {
 	b, err := groupBroker(ctx, t, p, t.o.cpus, nil)
 	if err != nil {
 		return nil, err
@@ -524,11 +529,21 @@ func offsetCommits(ctx context.Context, t target, p promise, total int) (map[str
 		return nil, err
 	}
 	defer closeAll(conns)
+	commits := make([]*wire.Repeat, clients)
+	if err := each(clients, clients, func(i int) error {
+		r, answer, err := conns[i].Repeat(ctx, commitRequest(fmt.Sprint("group-", i), "one", 1))
+		if err != nil {
+			return err
+		}
+		commits[i] = r
+		return committed(answer)
+	}); err != nil {
+		return nil, err
+	}
 	work := func(n int) error {
 		return each(clients, clients, func(i int) error {
-			q := commitRequest(fmt.Sprint("group-", i), "one", 1)
 			for range n / clients {
-				if err := commit(ctx, conns[i], q); err != nil {
+				if err := commits[i].Again(); err != nil {
 					return err
 				}
 			}
