@@ -205,8 +205,37 @@ func (r *roster[K]) list(list []PartitionsOf[K], flat []int32, gains []change) (
 
 // amend writes what becomes of a member's list had, whose topics are known, and answers how many entries that takes. Partitions are put at
 // the end of flat.
+//
+// Nearly always the changes are to topics that the member has, and it keeps something of each: then the entries are the same, but for some of
+// their partitions.
 func (r *roster[K]) amend(list []PartitionsOf[K], flat []int32, had []PartitionsOf[K], topics []laid, changes []change) (n int, grown []int32) {
+	n, grown = copy(list, had), flat
 	topics = topics[:len(had)]
+	for i, at := 0, 0; i < len(changes); {
+		t, from := changes[i].t, i
+		for i++; i < len(changes) && changes[i].t == t; {
+			i++
+		}
+		if int(t) < len(topics) && topics[t].t == t {
+			at = int(t) // it has all topics up to this one
+		}
+		for at < len(topics) && topics[at].t < t {
+			at++
+		}
+		if at == len(topics) || topics[at].t != t {
+			return r.rewrite(list, flat, had, topics, changes)
+		}
+		var now []int32
+		if now, grown = merge(grown, had[at].Partitions, changes[from:i], topics[at].begin); len(now) == 0 {
+			return r.rewrite(list, flat, had, topics, changes)
+		}
+		list[at].Partitions = now
+	}
+	return n, grown
+}
+
+// rewrite is amend where entries come or go.
+func (r *roster[K]) rewrite(list []PartitionsOf[K], flat []int32, had []PartitionsOf[K], topics []laid, changes []change) (n int, grown []int32) {
 	at := 0
 	for i := 0; i < len(changes); {
 		t, from := changes[i].t, i
