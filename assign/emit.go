@@ -180,7 +180,9 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 		if had := r.claims(m); len(had) > 0 {
 			n, flat = r.amend(list, flat, had, l.topicsOf(m, had), changes[:k])
 		} else {
-			n, flat = r.list(list, flat, changes[:k])
+			flat = slices.Grow(flat, k)
+			n = r.list(list, flat[len(flat):cap(flat)], changes[:k])
+			flat = flat[:len(flat)+k]
 		}
 		if n > 0 {
 			r.set(m, list[:n:n])
@@ -191,16 +193,19 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 	}
 }
 
-// list writes what a member gets who had nothing, and answers how many entries that takes. Partitions are put at the end of flat.
-func (r *roster[K]) list(list []PartitionsOf[K], flat []int32, gains []change) (n int, grown []int32) {
+// list writes what a member gets who had nothing, and answers how many entries that takes. flat is room for the partitions.
+func (r *roster[K]) list(list []PartitionsOf[K], flat []int32, gains []change) (n int) {
+	keys, base := r.keys, r.base
+	flat = flat[:len(gains)]
 	for i := 0; i < len(gains); n++ {
-		t, from := gains[i].t, len(flat)
-		for base := r.base[t]; i < len(gains) && gains[i].t == t; i++ {
-			flat = append(flat, gains[i].p-base)
+		t, from := gains[i].t, i
+		for begin := base[t]; i < len(gains) && gains[i].t == t; i++ {
+			flat[i] = gains[i].p - begin
 		}
-		list[n] = PartitionsOf[K]{r.keys[t], flat[from:len(flat):len(flat)]}
+		e := &list[n]
+		e.Topic, e.Partitions = keys[t], flat[from:i:i]
 	}
-	return n, flat
+	return n
 }
 
 // amend writes what becomes of a member's list had, whose topics are known, and answers how many entries that takes. Partitions are put at

@@ -76,10 +76,11 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	all, last, at := l.classTopics[k], none, 0
 	if len(before) == 0 {
 		// Most lists begin as what the class reads does.
-		for n < len(list) && sameKey(&keys[all[n]], &list[n].Topic) {
-			last = all[n]
-			topics[n] = laid{last, l.base[last], l.size(last)}
-			n++
+		base := l.base
+		for ; n < len(list) && sameKey(&keys[all[n]], &list[n].Topic); n++ {
+			t := all[n]
+			from := base[t]
+			topics[n] = laid{t, from, base[t+1] - from}
 		}
 	}
 	if n > 0 {

@@ -123,12 +123,10 @@ func (r *roster[K]) classify(members []int32) error {
 			r.class[m] = k
 			continue
 		}
-		ids, last, n := r.space.cut(len(topics)), none, 0
-		for j := range topics {
-			t := last + 1
-			if int(t) >= len(r.keys) || !sameKey(&r.keys[t], &topics[j]) {
-				t = r.guess(&topics[j], t)
-			}
+		ids := r.space.cut(len(topics))
+		n := r.inOrder(ids, topics)
+		for j, last := n, int32(n)-1; j < len(topics); j++ {
+			t := r.guess(&topics[j], last+1)
 			if t < 0 {
 				if err := r.protocol.unknown(topics[j]); err != nil {
 					return err
@@ -144,6 +142,19 @@ func (r *roster[K]) classify(members []int32) error {
 	}
 	r.classTopics = sets.lists
 	return nil
+}
+
+// inOrder fills ids for as long as topics are all topics, one after the other, and have partitions. It answers how far that is.
+func (r *roster[K]) inOrder(ids []int32, topics []K) int {
+	keys, base := r.keys, r.base
+	ids = ids[:len(topics)]
+	for i := range topics {
+		if i >= len(keys) || base[i] == base[i+1] || !sameKey(&keys[i], &topics[i]) {
+			return i
+		}
+		ids[i] = int32(i)
+	}
+	return len(topics)
 }
 
 // guess is lookup for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
