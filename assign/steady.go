@@ -51,10 +51,8 @@ func (s *steady[K]) plan(parts []component) bool {
 
 // even does for a component what solver.even does: the same loads, and the same partitions go to the same members.
 func (s *steady[K]) even(part *component) bool {
-	d, free, released := s.dealer(part, s.load), int32(0), int32(0)
-	for _, t := range part.topics {
-		free += s.size(t)
-	}
+	d, released := s.dealer(part, s.load), int32(0)
+	free := d.q*int32(len(part.members)) + d.more
 	k := s.roster.class[part.members[0]]
 	if s.gains = 0; !s.hold {
 		s.gains = int(d.q) + 1 // one newcomer's
@@ -88,9 +86,17 @@ func (s *steady[K]) even(part *component) bool {
 		return true
 	}
 	s.changes = slices.Grow(s.changes, int(free))
-	for _, t := range part.topics {
-		end := s.base[t+1]
+	for topics := part.topics; len(topics) > 0; {
+		t, n := topics[0], int32(1)
+		for int(n) < len(topics) && topics[n] == t+n {
+			n++ // what lies side by side is searched in one go
+		}
+		topics = topics[n:]
+		end := s.base[t+n]
 		for p := s.nextFree(s.base[t], end); p < end; p = s.nextFree(p+1, end) {
+			for p >= s.base[t+1] {
+				t++
+			}
 			if m := d.next(); !s.hold || !s.gone.has(p) {
 				s.changes = append(s.changes, change{m, t, p, true})
 			}
