@@ -7,10 +7,10 @@ import (
 
 // lists reads what members say to hold, as far as it is what an assignor could have answered to this very group: every topic exists and
 // is read by the member, and topics ascend without repeats. Neighbours of one class mostly name the same topics, so that each list is compared
-// with the one before, and only where they differ is a name looked up.
+// with the last one whose topics were looked up, and only where they differ is a name looked up.
 type lists[K topicKey] struct {
 	*roster[K]
-	class int32             // of the list read last, or none
+	class int32             // of the last list whose topics were looked up, or none
 	list  []PartitionsOf[K] // that list,
 	at    int32             // and where its topics are in r.named
 	begin []int32           // member -> where the topics of its list are in r.named, one after the other
@@ -64,7 +64,7 @@ func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
 	return n
 }
 
-// name finds the topics of a list of class k from its n-th entry on. before is another list of that class, the one that was read last.
+// name finds the topics of a list of class k from its n-th entry on. before is another list of that class, l.list, or nil.
 func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []PartitionsOf[K]) bool {
 	if len(list) > len(l.classTopics[k]) {
 		return false
