@@ -2,6 +2,7 @@ package assign
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -319,18 +320,23 @@ func TestLargePlansHaveNothingToSave(t *testing.T) {
 	}
 }
 
+// TestEqualSubscriptionsNeedFewAllocations counts those of a call that finds the memory of an earlier one to use again. One of several must: a collection empties
+// the pool, and under the race detector it forgets every fourth thing that is put into it.
 func TestEqualSubscriptionsNeedFewAllocations(t *testing.T) {
 	for _, g := range []struct{ members, partitions, topics int }{{10, 100, 10}, {1000, 10_000, 100}, {10_000, 100_000, 1000}} {
 		for _, run := range []string{"full", "join", "leave", "grow"} {
 			members, topics := drawGroup(g.members, g.partitions, g.topics, "equal")
 			members, topics = prepare(t, CooperativeSticky{}, run, members, topics)
-			got := testing.AllocsPerRun(3, func() {
-				if _, err := (CooperativeSticky{}).Assign(members, topics); err != nil {
-					t.Fatal(err)
-				}
-			})
-			if got > 20 {
-				t.Errorf("%d x %d x %d %s: %v allocations, at most 20 are promised", g.members, g.partitions, g.topics, run, got)
+			least := math.Inf(1)
+			for range 12 {
+				least = min(least, testing.AllocsPerRun(1, func() {
+					if _, err := (CooperativeSticky{}).Assign(members, topics); err != nil {
+						t.Fatal(err)
+					}
+				}))
+			}
+			if least > 20 {
+				t.Errorf("%d x %d x %d %s: %v allocations, at most 20 are promised", g.members, g.partitions, g.topics, run, least)
 			}
 		}
 	}
