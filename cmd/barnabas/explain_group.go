@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/barnabas-mq/barnabas/internal/journal"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
@@ -123,9 +122,8 @@ func (a *app) explainGroup(ctx context.Context, group string, f explainFlags) er
 // readGroup finds the best source of a group's past: the journal of a Barnabas cluster, else the offsets topic. A nil reading means that neither
 // may be read; the notes say why.
 func (a *app) readGroup(ctx context.Context, group string, since time.Time, want observe.Want) (*observe.Reading, []string, error) {
-	dial := func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return a.client(ctx, opts...) }
 	var notes []string
-	r, err := observe.ReadJournal(ctx, dial, group, since, want)
+	r, err := observe.ReadJournal(ctx, a.client, group, since, want)
 	switch {
 	case err == nil:
 		return r, nil, nil
@@ -135,7 +133,7 @@ func (a *app) readGroup(ctx context.Context, group string, since time.Time, want
 	default:
 		return nil, nil, err
 	}
-	r, err = observe.ReadOffsets(ctx, dial, group, since)
+	r, err = observe.ReadOffsets(ctx, a.client, group, since)
 	switch {
 	case err == nil:
 		return r, notes, nil
@@ -155,9 +153,8 @@ const (
 
 // liveOwners is who owns what now, and how it gets on.
 func (a *app) liveOwners(ctx context.Context, group string) ([]journal.LiveOwner, error) {
-	dial := func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return a.client(ctx, opts...) }
 	now := a.now()
-	commits, err := observe.Commits(ctx, dial, group, now.Add(-liveWindow))
+	commits, err := observe.Commits(ctx, a.client, group, now.Add(-liveWindow))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/observe"
@@ -131,8 +130,7 @@ func (a *app) lookAtGroup(ctx context.Context, adm *kadm.Client, f *simulateFlag
 // timeoutsOf reads what the members of a group said of their timeouts. No request tells it, the offsets topic does; where that may not be read, or is
 // not there, nothing is known.
 func (a *app) timeoutsOf(ctx context.Context, group string) (map[string]liveTimeouts, error) {
-	dial := func(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) { return a.client(ctx, opts...) }
-	last, err := observe.LastGroup(ctx, dial, group)
+	last, err := observe.LastGroup(ctx, a.client, group)
 	if errors.Is(err, observe.ErrNotAllowed) || errors.Is(err, observe.ErrNoTopic) {
 		return nil, nil
 	}
@@ -210,7 +208,7 @@ func (g *liveGroup) measure(ctx context.Context, adm *kadm.Client, topics []stri
 func (f *liveFleet) work(first, committed, ends map[kafka.TopicPartition]int64) {
 	var speeds []float64
 	for _, p := range f.paces {
-		if v, ok := p.speed(); ok && p.everBusy(first, committed, ends) {
+		if v, ok := p.speed(); ok && p.alwaysBusy(first, committed, ends) {
 			speeds = append(speeds, v)
 		}
 	}
@@ -279,13 +277,14 @@ func (f *liveFleet) settings(line func(string, ...any)) {
 
 // coordinator writes the bounds of the session timeout where members show that the cluster's are not Kafka's defaults.
 func (g *liveGroup) coordinator(line func(string, ...any)) {
-	least, most := 6*time.Second, 30*time.Minute
+	const usualLeast, usualMost = 6 * time.Second, 30 * time.Minute
+	least, most := usualLeast, usualMost
 	for _, f := range g.fleets {
 		if s := f.timeouts.session; s > 0 {
 			least, most = min(least, s), max(most, s)
 		}
 	}
-	if least < 6*time.Second || most > 30*time.Minute {
+	if least < usualLeast || most > usualMost {
 		line("coordinator:")
 		line("  group.min.session.timeout.ms: %d # the cluster took these members", least.Milliseconds())
 		line("  group.max.session.timeout.ms: %d", most.Milliseconds())
@@ -308,10 +307,10 @@ func halfBusy(load float64) time.Duration {
 	if load <= 0 {
 		return time.Millisecond
 	}
-	return workTime(0.5 / load)
+	return min(time.Second, workTime(0.5/load))
 }
 
 // workTime is the work on a record, in seconds, as scenarios take it.
 func workTime(seconds float64) time.Duration {
-	return time.Duration(min(seconds, time.Hour.Seconds()) * 1e9).Round(time.Microsecond)
+	return max(time.Microsecond, time.Duration(min(seconds, time.Hour.Seconds())*1e9)).Round(time.Microsecond)
 }

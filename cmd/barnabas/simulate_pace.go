@@ -44,15 +44,15 @@ func (p *pace) see(at time.Duration, committed map[kafka.TopicPartition]int64) {
 
 // speed is in records a second; ok says that there were commits enough to tell.
 func (p *pace) speed() (perSecond float64, ok bool) {
-	if p.changes < 2 || p.to <= p.from {
+	if p.changes < 2 {
 		return 0, false
 	}
 	return float64(p.to-p.from) / (p.last - p.first).Seconds(), true
 }
 
-// everBusy reports whether the member had work all the time: of a partition it went on with, something was still unread at the end that had been there
+// alwaysBusy reports whether the member had work all the time: of a partition it went on with, something was still unread at the end that had been there
 // when the window began.
-func (p *pace) everBusy(began, committed, ends map[kafka.TopicPartition]int64) bool {
+func (p *pace) alwaysBusy(began, committed, ends map[kafka.TopicPartition]int64) bool {
 	return slices.ContainsFunc(p.owns, func(tp kafka.TopicPartition) bool {
 		return committed[tp] > began[tp] && committed[tp] < ends[tp]
 	})

@@ -39,7 +39,7 @@ func TestPaceOfAMember(t *testing.T) {
 			if v, ok := p.speed(); v != c.speed || ok != c.ok {
 				t.Errorf("speed: %v %v", v, ok)
 			}
-			if busy := p.everBusy(c.seen[0], c.seen[len(c.seen)-1], c.ends); busy == c.never {
+			if busy := p.alwaysBusy(c.seen[0], c.seen[len(c.seen)-1], c.ends); busy == c.never {
 				t.Errorf("busy: %v", busy)
 			}
 		})

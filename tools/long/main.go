@@ -60,7 +60,8 @@ func rows() []row {
 	)
 }
 
-// groups is every client in every scenario on one broker; the rows of the table that docs/interop.md has of it stay in tmp/groups.
+// groups is every client in every scenario on one broker; the rows of the table that docs/interop.md has of it stay in tmp/groups, where the
+// row that puts both brokers side by side needs those of the other one.
 func groups(broker string) string {
 	return "cd interop && ./install.sh && INTEROP_BROKER=" + broker + " INTEROP_GROUPS=all INTEROP_KEEP=../../tmp/groups CGO_ENABLED=1 go test ./groups -count=1 -timeout 40m"
 }
@@ -145,7 +146,7 @@ func work(ctx context.Context, r row) outcome {
 	err := cmd.Run()
 	said := lastWords(out.String())
 	if err != nil {
-		file := filepath.Join(outputs, strings.Map(plain, r.name)+".txt")
+		file := filepath.Join(outputs, strings.Map(plain, strings.ToLower(r.name))+".txt")
 		if err := errors.Join(os.MkdirAll(outputs, 0o755), os.WriteFile(file, out.Bytes(), 0o644)); err != nil {
 			fmt.Fprintln(os.Stderr, "long:", err)
 		}
