@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/barnabas-mq/barnabas/internal/journal"
 	"github.com/barnabas-mq/barnabas/internal/kafka"
 	"github.com/barnabas-mq/barnabas/internal/observe"
