@@ -203,19 +203,21 @@ func (c *Checker) checkRecords(b Batch, rules *Rules) (info Info, consecutive bo
 	info.Records, info.MaxTimestamp = count, NoTimestamp
 	consecutive = true
 	for i := range count {
-		n, ok := cur.length()
-		if ok {
-			if cur.fits(n) {
-				var body []byte
-				if body, ok = cur.body(n); ok {
-					ok = f.parse(body)
+		if !cur.step(f) {
+			n, ok := cur.length()
+			if ok {
+				if cur.fits(n) {
+					var body []byte
+					if body, ok = cur.body(n); ok {
+						ok = f.parse(body)
+					}
+				} else {
+					ok = cur.skim(n, f)
 				}
-			} else {
-				ok = cur.skim(n, f)
 			}
-		}
-		if !ok {
-			return info, false, cur.damaged(i, count)
+			if !ok {
+				return info, false, cur.damaged(i, count)
+			}
 		}
 		if f.offsetDelta != i {
 			consecutive = false

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -181,6 +182,50 @@ func TestPropertyWhatIsAcceptedCanBeRead(t *testing.T) {
 		raw := wrap(codec, count, a)
 		tamper("in the header", raw[attributesAt:HeaderSize])
 		checkAgainstReader(t, reseal(raw))
+	})
+}
+
+// TestPropertyAStepIsALengthAndARecord: the short way over a record takes no bytes for a record that are none, and none of another length or with
+// other numbers; and it is taken where it matters.
+func TestPropertyAStepIsALengthAndARecord(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		edges := []int{-1, 0, 1, 62, 63, 64, 65, 8190, 8191, 8192, 8193, 1<<20 - 1, 1 << 20}
+		delta := rapid.OneOf(rapid.SampledFrom(edges), rapid.Int())
+		bytesOf := func(label string) []byte {
+			n := rapid.SampledFrom(edges[:len(edges)-2]).Draw(t, label)
+			if n < 0 {
+				return nil
+			}
+			return make([]byte, n)
+		}
+		timestampDelta, offsetDelta := int64(delta.Draw(t, "timestamp delta")), int32(delta.Draw(t, "offset delta"))
+		key, value := bytesOf("key"), bytesOf("value")
+		headers := MakeHeaders(slices.Repeat([]Header{{Key: "k", Value: value}}, rapid.IntRange(0, 2).Draw(t, "headers"))...)
+		b := appendRecord(nil, bodySize(timestampDelta, offsetDelta, key, value, headers), timestampDelta, offsetDelta, key, value, headers)
+		b = append(b, make([]byte, rapid.IntRange(0, 4).Draw(t, "bytes after it"))...)
+		whole := rapid.IntRange(0, 3).Draw(t, "damage") > 0
+		if !whole {
+			b[rapid.IntRange(0, min(len(b), 20)-1).Draw(t, "where")] ^= byte(rapid.IntRange(1, 255).Draw(t, "bits"))
+			b = b[:rapid.IntRange(0, len(b)).Draw(t, "cut at")]
+		}
+		long, short := cursor{buf: b, end: len(b)}, cursor{buf: b, end: len(b)}
+		var f, g fields
+		n, ok := long.length()
+		if ok {
+			var body []byte
+			if body, ok = long.body(n); ok {
+				ok = f.parse(body)
+			}
+		}
+		small := func(v int64) bool { return v >= -1<<20 && v < 1<<20 }
+		switch stepped := short.step(&g); {
+		case stepped && (!ok || short.pos != long.pos || f.timestampDelta != g.timestampDelta || f.offsetDelta != g.offsetDelta || f.keyed != g.keyed):
+			t.Fatalf("a step to %d with %+v; it is a record: %v, to %d with %+v", short.pos, g, ok, long.pos, f)
+		case !stepped && short.pos != 0:
+			t.Fatal("no step, but something was read")
+		case !stepped && whole && small(timestampDelta) && small(int64(offsetDelta)) && len(b) > long.pos+1:
+			t.Fatalf("no step over an ordinary record of %d bytes", long.pos)
+		}
 	})
 }
 

@@ -1,6 +1,9 @@
 package batch
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // Integers inside records are zigzag varints: the sign in the lowest bit, then seven bits a byte, lowest first, the high bit saying that more
 // follow. Lengths, deltas of offsets and counts have 32 bits (at most 5 bytes), deltas of timestamps 64 (at most 10).
@@ -21,6 +24,28 @@ func varint32(b []byte, i int) (v int32, next int) {
 		return int32(u>>1) ^ -int32(u&1), i + 2
 	}
 	return varint32Slow(b, i)
+}
+
+// beyond is behind the end of any slice, however many short lengths are added to it.
+const beyond = math.MaxInt / 2
+
+// short reads a varint of one byte, two or three with the sign still in the lowest bit, i not being negative. It does not read the last two bytes of
+// b, and where it can read none, next is beyond, and so is what it is asked for from there.
+func short(b []byte, i int) (u uint32, next int) {
+	if i+2 < len(b) {
+		if u = uint32(b[i]); u < 0x80 {
+			return u, i + 1
+		}
+		u += uint32(b[i+1])<<7 - 0x80
+		if u < 1<<14 {
+			return u, i + 2
+		}
+		u += uint32(b[i+2])<<14 - 1<<14
+		if u < 1<<21 {
+			return u, i + 3
+		}
+	}
+	return 0, beyond
 }
 
 func varint32Slow(b []byte, i int) (int32, int) {
