@@ -320,7 +320,7 @@ func (m *member) positions(fresh []*hold) {
 		r, ok := body.(offset.FetchReply)
 		if !ok {
 			m.later(m.backoff(), func() {
-				if still := slices.DeleteFunc(fresh, func(h *hold) bool { return h.ready || !slices.Contains(m.holds, h) }); len(still) > 0 {
+				if still := slices.DeleteFunc(fresh, func(h *hold) bool { return h.ready || h.gone }); len(still) > 0 {
 					m.positions(still)
 				}
 			})
@@ -330,7 +330,7 @@ func (m *member) positions(fresh []*hold) {
 		i := 0
 		for _, t := range r.Topics {
 			for _, f := range t.Partitions {
-				if h := fresh[i]; slices.Contains(m.holds, h) {
+				if h := fresh[i]; !h.gone {
 					m.makeReady(h, max(0, f.Offset)) // nothing committed: from the start
 				}
 				i++

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -39,10 +41,17 @@ func (e *FieldError) Error() string {
 // Load reads a scenario from the text of a YAML file and checks it. The error is the first fault, a *FieldError.
 func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 	if len(text) > fileBytesMax {
-		return nil, &FieldError{File: file, What: fmt.Sprintf("the file has %d bytes; a scenario has at most %d", len(text), fileBytesMax)}
+		return nil, &FieldError{File: file, What: fmt.Sprintf("the file is too large; a scenario has at most %d bytes", fileBytesMax)}
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	var doc, more yaml.Node
+	docs := yaml.NewDecoder(bytes.NewReader(text))
+	err := docs.Decode(&doc)
+	if err == nil {
+		if err = docs.Decode(&more); err == nil {
+			return nil, &FieldError{File: file, Line: more.Line, What: "a second document begins here; a scenario is one"}
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		what := strings.TrimPrefix(err.Error(), "yaml: ")
 		line := 0
 		if rest, ok := strings.CutPrefix(what, "line "); ok {
@@ -66,6 +75,11 @@ func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 	}
 	if len(s.Members) == 0 {
 		s.Members = []Members{withDefaults[Members]()}
+	}
+	for i, e := range s.Events {
+		if err := s.checkWords(e, fmt.Sprintf("events[%d]", i+1)); err != nil {
+			return nil, err
+		}
 	}
 	for _, o := range set {
 		if err := s.Set(o); err != nil {
@@ -149,8 +163,8 @@ func (s *Scenario) value(n *yaml.Node, v reflect.Value, f field, path string) er
 		if n.Kind != yaml.SequenceNode {
 			return s.fault(n.Line, path, "want a list here: lines that begin with '-'")
 		}
-		if len(n.Content) > eventsMax {
-			return s.fault(n.Line, path, "the list has %d entries; the most is %d", len(n.Content), eventsMax)
+		if most := listMax[path]; len(n.Content) > most {
+			return s.fault(n.Line, path, "the list has %d entries; the most is %d", len(n.Content), most)
 		}
 		out := reflect.MakeSlice(t, len(n.Content), len(n.Content))
 		for i, c := range n.Content {
@@ -292,18 +306,28 @@ func (s *Scenario) check() error {
 	at := func(path, format string, args ...any) error {
 		return s.fault(s.lines[path], path, format, args...)
 	}
-	topics, partitions, keys := map[string]bool{}, int64(0), int64(0)
+	// What there is at the end counts: topics grow.
+	topics, partitions, keys := map[string]int{}, int64(0), int64(0)
+	most := make([]int64, len(s.Topics))
 	for i, t := range s.Topics {
 		path := fmt.Sprintf("topics[%d]", i+1)
 		switch {
 		case !goodName(t.Name):
 			return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 249", t.Name)
-		case topics[t.Name]:
+		case topics[t.Name] != 0:
 			return at(path+".name", "there are two topics %s", t.Name)
 		}
-		topics[t.Name] = true
-		partitions += t.Partitions
-		keys += t.Partitions * t.Keys
+		topics[t.Name] = i + 1
+		most[i] = t.Partitions
+	}
+	for _, e := range s.Events {
+		if i := s.grows(e, topics); i >= 0 {
+			most[i] = max(most[i], e.To)
+		}
+	}
+	for i, n := range most {
+		partitions += n
+		keys += n * s.Topics[i].Keys
 	}
 	if keys > keysMax {
 		return at("topics", "there are %d keys in all partitions together; the simulator takes %d: lower keys", keys, keysMax)
@@ -312,18 +336,18 @@ func (s *Scenario) check() error {
 		return at("topics", "there are %d partitions; the simulator takes %d", partitions, partitionsMax)
 	}
 	members, beats := int64(0), int64(0)
-	names := map[string]bool{}
+	fleets := map[string]*Members{}
 	for i, m := range s.Members {
 		path := fmt.Sprintf("members[%d]", i+1)
 		if err := s.checkMembers(m, path, at); err != nil {
 			return err
 		}
-		if names[m.Name] {
+		if fleets[m.Name] != nil {
 			return at(path+".name", "there are two fleets %s", m.Name)
 		}
-		names[m.Name] = true
+		fleets[m.Name] = &s.Members[i]
 		for _, t := range m.Topics {
-			if !topics[t] {
+			if topics[t] == 0 {
 				return at(path+".topics", "there is no topic %s", t)
 			}
 		}
@@ -344,7 +368,7 @@ func (s *Scenario) check() error {
 		return at("coordinator.group.min.session.timeout.ms", "it is above group.max.session.timeout.ms")
 	}
 	for i, e := range s.Events {
-		if err := s.checkEvent(e, fmt.Sprintf("events[%d]", i+1), at); err != nil {
+		if err := s.checkEvent(e, fmt.Sprintf("events[%d]", i+1), topics, fleets, at); err != nil {
 			return err
 		}
 	}
@@ -397,13 +421,43 @@ func (s *Scenario) checkMembers(m Members, path string, at func(path, format str
 	return nil
 }
 
-func (s *Scenario) checkEvent(e Event, path string, at func(path, format string, args ...any) error) error {
+// eventWords are the fields of an event that count, by what it does, beside at, when and do.
+var eventWords = map[string][]string{
+	"start": {"member", "pause", "jitter"}, "close": {"member"}, "crash": {"member"}, "restart": {"member", "down", "how"},
+	"rolling": {"member", "down", "how", "pause", "jitter"}, "pause": {"member", "for"}, "cut": {"member", "for", "path", "mode"},
+	"slow": {"member", "for", "factor"}, "add-partitions": {"topic", "to"}, "coordinator-restart": {"down"},
+}
+
+// checkWords finds a field that somebody has written to an event that does not look at it: down to a crash, say, after which nobody comes back.
+func (s *Scenario) checkWords(e Event, path string) error {
+	for _, f := range fieldsOf(reflect.TypeFor[Event]()) {
+		line, given := s.lines[path+"."+f.name]
+		if counts := eventWords[e.Do]; given && len(counts) > 0 && f.name != "at" && f.name != "when" && f.name != "do" && !slices.Contains(counts, f.name) {
+			return s.fault(line, path+"."+f.name, "%s does not look at it; it takes at, when, %s", e.Do, strings.Join(counts, ", "))
+		}
+	}
+	return nil
+}
+
+// grows is the index of the topic that an event gives partitions to; -1 for none.
+func (s *Scenario) grows(e Event, topics map[string]int) int {
+	switch {
+	case e.Do != "add-partitions":
+		return -1
+	case e.Topic == "":
+		return 0
+	}
+	return topics[e.Topic] - 1
+}
+
+// checkEvent looks at one event. topics are the indexes of topics by name, from 1.
+func (s *Scenario) checkEvent(e Event, path string, topics map[string]int, fleets map[string]*Members, at func(path, format string, args ...any) error) error {
 	given := func(name string) bool { _, ok := s.lines[path+"."+name]; return ok }
 	switch e.Do {
 	case "":
 		return at(path, "do is missing: what shall happen?")
 	case "add-partitions":
-		i := slices.IndexFunc(s.Topics, func(t Topic) bool { return e.Topic == "" || t.Name == e.Topic })
+		i := s.grows(e, topics)
 		switch {
 		case i < 0:
 			return at(path+".topic", "there is no topic %s", e.Topic)
@@ -415,13 +469,13 @@ func (s *Scenario) checkEvent(e Event, path string, at func(path, format string,
 		if e.Member == "" {
 			return at(path, "member is missing: whom does %s happen to?", e.Do)
 		}
-		if !s.knows(e.Member) {
+		if !knows(fleets, e.Member) {
 			return at(path+".member", "there is no consumer, process or fleet called %s", e.Member)
 		}
 	}
 	if e.When != "" {
 		who, what, _ := strings.Cut(e.When, " ")
-		if !s.knows(who) || what != "revokes" && what != "joins" && what != "learns" {
+		if !knows(fleets, who) || what != "revokes" && what != "joins" && what != "learns" {
 			return at(path+".when", `%q is not understood; write "c2 revokes", "c2 joins" or "c2 learns", with a member that there is`, e.When)
 		}
 	} else if e.At > s.Duration {
@@ -434,13 +488,13 @@ func (s *Scenario) checkEvent(e Event, path string, at func(path, format string,
 }
 
 // knows reports whether a name is that of a consumer, a process or a fleet.
-func (s *Scenario) knows(name string) bool {
-	for _, m := range s.Members {
-		if name == m.Name {
-			return true
-		}
-		rest, ok := strings.CutPrefix(name, m.Name)
-		if !ok {
+func knows(fleets map[string]*Members, name string) bool {
+	if fleets[name] != nil {
+		return true
+	}
+	for k := range min(len(name), nameMost+1) {
+		m, rest := fleets[name[:k]], name[k:]
+		if m == nil {
 			continue
 		}
 		process, consumer, threaded := strings.Cut(rest, "-")
@@ -463,6 +517,9 @@ func (m Members) process(n int64) string {
 	return fmt.Sprintf("%s%0*d", m.Name, len(strconv.FormatInt(m.Count, 10)), n)
 }
 
+// nameMost is how long a name may be, as of topics in Kafka.
+const nameMost = 249
+
 func goodName(s string) bool {
-	return s != "" && len(s) <= 249 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+	return s != "" && len(s) <= nameMost && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }

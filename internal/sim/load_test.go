@@ -3,7 +3,11 @@ package sim
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +65,16 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 		"a variant of nothing":           {"compare:\n  - name: x\n    set: {sessions: 1}", "f.yaml:3: compare[1].set: sessions: there is no such setting"},
 		"keys without end":               {"topics:\n  - partitions: 100000\n    keys: 100000", "f.yaml:1: topics: there are 10000000000 keys"},
 		"a flush all the time":           {"members:\n  - flush.every: 1ns", "f.yaml:2: members[1].flush.every: 1ns is too often"},
+		"a topic that grows too far":     {"topics:\n  - {name: a, keys: 1}\n  - {name: b, keys: 1}\n  - {name: c, keys: 1}\nevents:\n  - {do: add-partitions, topic: a, to: 100000}\n  - {do: add-partitions, topic: b, to: 100000}\n  - {do: add-partitions, topic: c, to: 100000}", "f.yaml:1: topics: there are 300000 partitions"},
+		"keys that grow too far":         {"topics:\n  - {partitions: 1, keys: 100000}\nevents:\n  - {do: add-partitions, to: 2000}", "f.yaml:1: topics: there are 200000000 keys"},
+		"a second document":              {"name: x\n---\nname: y", "f.yaml:2: a second document begins here"},
+		"half a second document":         {"name: x\n---\nname: [", "f.yaml:3: not YAML"},
+		"a crash that comes back":        {"events:\n  - {do: crash, member: c1, down: 10s}", "f.yaml:2: events[1].down: crash does not look at it; it takes at, when, member"},
+		"a restart that lasts":           {"events:\n  - do: restart\n    member: c1\n    for: 10s", "f.yaml:4: events[1].for: restart does not look at it; it takes at, when, member, down, how"},
+		"too many fleets":                {"members:\n" + many(1001, "  - name: a%d\n"), "f.yaml:2: members: the list has 1001 entries; the most is 1000"},
+		"too many topics":                {"topics:\n" + many(10_001, "  - name: a%d\n"), "f.yaml:2: topics: the list has 10001 entries; the most is 10000"},
+		"too many variants":              {"compare:\n" + many(101, "  - name: a%d\n"), "f.yaml:2: compare: the list has 101 entries; the most is 100"},
+		"too many events":                {"events:\n" + many(10_001, "  - at: %ds\n"), "f.yaml:2: events: the list has 10001 entries; the most is 10000"},
 		"an alias":                       {"name: &x a\nabout: *x", "f.yaml:1: name: anchors and aliases are not understood here"},
 		"static clients of old":          {"members:\n  - client: poll-heartbeat\n    static: true", "f.yaml:3: members[1].static: clients that heartbeat from poll are older than static membership"},
 	} {
@@ -78,6 +92,38 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 	}
 	if _, err := Load("f.yaml", make([]byte, fileBytesMax+1)); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("a file of more than a megabyte: %v", err)
+	}
+}
+
+// many is a line again and again, with its number.
+func many(n int, line string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, line, i+1)
+	}
+	return b.String()
+}
+
+// Long lists are taken, and in a moment: nothing looks at all fleets for each event of each variant, which would be a minute's work here.
+func TestLongListsAreTaken(t *testing.T) {
+	text := "members:\n" + many(1000, "- name: a%d\n  count: 1\n") + "topics:\n" + many(2000, "- {name: t%d, partitions: 1}\n") + "events:\n" + many(5000, "- {do: crash, member: a1000, at: %dms}\n") +
+		"compare:\n" + many(100, "- {name: v%d}\n")
+	if _, err := Load("f", []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryEventHasItsWords(t *testing.T) {
+	for _, f := range fieldsOf(reflect.TypeFor[Event]()) {
+		if f.name == "do" {
+			for _, do := range f.oneOf {
+				if len(eventWords[do]) == 0 {
+					t.Errorf("no fields count for %s", do)
+				}
+			}
+		} else if f.name != "at" && f.name != "when" && !slices.ContainsFunc(slices.Collect(maps.Values(eventWords)), func(words []string) bool { return slices.Contains(words, f.name) }) {
+			t.Errorf("nothing looks at %s", f.name)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type measure struct {
 	rebalances          int64
 	moved, orphans      int64
 	movedMin            int64
+	fewest, withheld    int64 // of the last plan: what it had to move, and what was taken for that and not handed out yet
 	records, duplicates int64
 	redelivered         int64
 	inversions          int64
@@ -30,7 +31,6 @@ type measure struct {
 	histogram   [pauseBuckets]int64
 	nothingRead vtime.Instant // since when no partition is read; 0 if some is
 	allStopped  time.Duration
-	allLongest  time.Duration
 	lagMost     int64 // of one partition
 	lagTotal    int64 // of the group
 
@@ -67,9 +67,7 @@ func (m *measure) allRead(w *world) {
 		return
 	}
 	if from := max(m.nothingRead, w.zero); w.zero != 0 {
-		d := w.now.Since(from)
-		m.allStopped += d
-		m.allLongest = max(m.allLongest, d)
+		m.allStopped += w.now.Since(from)
 	}
 	m.nothingRead = 0
 }
@@ -98,7 +96,10 @@ func (w *world) measureFrom() {
 		p.committedBefore = p.committed
 	}
 	old := w.m
-	w.m = measure{disturbed: old.disturbed, disturbedAt: w.now, nothingRead: old.nothingRead, waiting: old.waiting}
+	w.m = measure{disturbed: old.disturbed, disturbedAt: w.now, waiting: old.waiting}
+	if w.unread == len(w.parts) {
+		w.m.nothingRead = w.now
+	}
 	w.m.before = w.coord.messages
 	w.quiet = w.now
 	if w.opt.Record {
@@ -180,18 +181,29 @@ func (w *world) applyPlan(generation int32) {
 	for _, s := range pl.seats {
 		sits[s] = true
 	}
-	if changed := w.seatsChanged(pl.seats); changed {
-		w.m.movedMin += w.fewestMoves(pl, sits)
+	if w.seatsChanged(pl.seats) {
+		w.m.movedMin -= min(w.m.fewest, w.m.withheld) // others came or went before it was handed out: it need not move any more
+		w.m.fewest = w.fewestMoves(pl, sits)
+		w.m.movedMin += w.m.fewest
+	}
+	w.m.withheld = 0
+	for _, p := range w.parts {
+		if sits[p.seat] {
+			w.m.withheld++
+		}
 	}
 	for i, seat := range pl.seats {
 		for _, tp := range pl.given[i].Partitions {
 			for _, n := range tp.Partitions {
 				p := w.partition(tp.Topic, n)
-				if p == nil || p.seat == seat {
+				if p == nil {
 					continue
 				}
+				if sits[p.seat] {
+					w.m.withheld--
+				}
 				switch {
-				case p.seat == "":
+				case p.seat == seat || p.seat == "":
 				case sits[p.seat]:
 					w.m.moved++
 				default:

@@ -33,6 +33,7 @@ type member struct {
 	cfg           *Members
 	assignors     []assign.Assignor
 	topics        []string
+	reads         []int32 // the same, as indexes
 	rng           random
 	link          link
 
@@ -95,15 +96,20 @@ type hold struct {
 	pos  int64 // the next record to take
 	done int64 // records below are processed
 	sent int64 // the last offset committed
-	// ready: the position is known. zombie: the member was put out, or left behind, while it had it.
-	ready, zombie bool
+	// ready: the position is known. zombie: the member was put out, or left behind, while it had it. gone: the member has it no longer.
+	ready, zombie, gone bool
 }
 
 func (w *world) addFleet(cfg *Members) {
+	wanted := make(map[string]bool, len(cfg.Topics))
+	for _, name := range cfg.Topics {
+		wanted[name] = true
+	}
 	var topics []string
-	for _, t := range w.topics {
-		if len(cfg.Topics) == 0 || slices.Contains(cfg.Topics, t.name) {
-			topics = append(topics, t.name)
+	var reads []int32
+	for i, t := range w.topics {
+		if len(wanted) == 0 || wanted[t.name] {
+			topics, reads = append(topics, t.name), append(reads, int32(i))
 		}
 	}
 	var assignors []assign.Assignor
@@ -121,7 +127,7 @@ func (w *world) addFleet(cfg *Members) {
 			if cfg.Consumers > 1 {
 				name = fmt.Sprintf("%s-%d", process, k)
 			}
-			m := &member{w: w, index: len(w.members), name: name, process: process, cfg: cfg, assignors: assignors, topics: topics, factor: 1,
+			m := &member{w: w, index: len(w.members), name: name, process: process, cfg: cfg, assignors: assignors, topics: topics, reads: reads, factor: 1,
 				rng: newRandom(w.opt.Seed, "client "+name), link: link{rng: newRandom(w.opt.Seed, "network "+name)}}
 			m.phaseShift = m.rng.within(time.Duration(cfg.FlushEvery))
 			w.members = append(w.members, m)
@@ -303,6 +309,7 @@ func (m *member) shutDown() {
 func (m *member) dropAll() {
 	for _, h := range m.holds {
 		m.release(h)
+		h.gone = true
 	}
 	m.holds = m.holds[:0]
 	m.flowing = false
@@ -311,10 +318,10 @@ func (m *member) dropAll() {
 // drop gives some partitions up.
 func (m *member) drop(gone map[*partition]bool) {
 	m.holds = slices.DeleteFunc(m.holds, func(h *hold) bool {
-		if gone[h.p] {
+		if h.gone = gone[h.p]; h.gone {
 			m.release(h)
 		}
-		return gone[h.p]
+		return h.gone
 	})
 }
 
@@ -380,10 +387,11 @@ func (m *member) weigh() {
 	if m.up != m.counted {
 		m.counted = m.up
 		m.w.running += sign(m.up)
-		for i := range m.w.topics {
-			if t := &m.w.topics[i]; slices.Contains(m.topics, t.name) {
-				t.readers += sign(m.up)
-			}
+		for _, i := range m.reads {
+			t := &m.w.topics[i]
+			was := t.wanting()
+			t.readers += sign(m.up)
+			m.w.count(was, t.wanting())
 		}
 	}
 	uneasy := m.up && m.fatal == "" && (m.phase != joined || m.rejoin || m.lost || m.answered || m.closing || m.fenced || m.revoking || m.waits())

@@ -110,13 +110,11 @@ func (p *partition) change() {
 	p.state, p.since = to, w.now
 	switch {
 	case was == nobody:
-		w.unread--
-		w.topics[p.topic].unread--
+		w.unreadNow(p, -1)
 		w.m.allRead(w)
 	case to == nobody:
 		p.lastEnd = p.end(w.now)
-		w.unread++
-		w.topics[p.topic].unread++
+		w.unreadNow(p, 1)
 		if w.unread == len(w.parts) {
 			w.m.nothingRead = w.now
 		}

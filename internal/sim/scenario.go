@@ -68,7 +68,7 @@ type Members struct {
 type Network struct {
 	Latency Span `yaml:"latency" default:"1ms" min:"0s" max:"1m" doc:"One way, of each message."`
 	Jitter  Span `yaml:"jitter" default:"0s" min:"0s" max:"10m" doc:"Added to it, uniformly up to this; messages of a connection do not overtake each other."`
-	Loss    Rate `yaml:"loss" default:"0" max:"0.9" doc:"The share of messages that are lost, below 0.9; they come 200 ms later, 400 ms if lost again, and so on, as with TCP."`
+	Loss    Rate `yaml:"loss" default:"0" min:"0" max:"0.9" doc:"The share of messages that are lost; they come 200 ms later, 400 ms if lost again, and so on, as with TCP."`
 }
 
 // Coordinator is the broker's side.
@@ -154,9 +154,11 @@ func (w Work) draw(r *random) time.Duration {
 const (
 	membersMax    = 20_000
 	partitionsMax = 200_000
-	eventsMax     = 10_000
 	keysMax       = 100_000_000 // of all partitions
 	fileBytesMax  = 1 << 20
 	// beatsMax bounds the work of a run: heartbeats, commits by the clock and flushes of all members over the whole time.
 	beatsMax = 2_000_000_000
 )
+
+// listMax bounds the lists of a file.
+var listMax = map[string]int{"topics": 10_000, "members": 1000, "events": 10_000, "compare": 100}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/barnabas-mq/barnabas/internal/coord"
 	"github.com/barnabas-mq/barnabas/scenarios"
 )
 
@@ -109,8 +110,12 @@ func TestEveryScenarioKeepsTheRulesInEveryVariant(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r := run(t, with, 1); r.Rebalances == 0 && r.Records == 0 {
+				r := run(t, with, 1)
+				if r.Rebalances == 0 && r.Records == 0 {
 					t.Errorf("%s: nothing happened", v.Name)
+				}
+				if r.Moved < r.MovedMin {
+					t.Errorf("%s: %d moved, and %d are said to be the fewest possible", v.Name, r.Moved, r.MovedMin)
 				}
 			}
 		})
@@ -180,6 +185,12 @@ func TestConsumerRestart(t *testing.T) {
 		if late == 0 || late > len(s)*2/3 {
 			t.Errorf("%d of %d were late, though a commit every 5 s leaves about a third of the time uncovered", late, len(s))
 		}
+		// The one that comes back has no heartbeat under way when the second round begins: it hears of it from the answer to its SyncGroup,
+		// which is held. Without that it would wait h, and the four that are to move with it.
+		s = sampled(t, scenario(t, "consumer-restart", append(notice, "auto.commit.interval.ms", "600000", "partition.assignment.strategy", "cooperative-sticky")...), seeds(20))
+		s.always(t, "rebalances", 3)
+		s.within(t, "paused_partition_seconds", 0, 0.01)
+		s.within(t, "settle_max_seconds", 0, 0.01)
 	})
 	t.Run("static", func(t *testing.T) {
 		s := sampled(t, scenario(t, "consumer-restart", ideally("static", "true")...), seeds(20))
@@ -397,6 +408,16 @@ func TestSlowProcessing(t *testing.T) {
 	if r.Duplicates > r.Rebalances || r.Duplicates == 0 {
 		t.Errorf("%d duplicates in %d rebalances", r.Duplicates, r.Rebalances)
 	}
+	// A static member does not say that it goes: its heartbeats end at 300 s, the last of them up to h before, and its session 45 s later.
+	out := time.Duration(0)
+	_, err := Run(scenario(t, "slow-batches", ideally("static", "true")...), Options{Seed: 1, Notes: func(n Note) {
+		if _, ok := n.Note.(coord.MemberRemoved); ok && out == 0 {
+			out = n.At
+		}
+	}})
+	if err != nil || out < 342*time.Second || out > 345*time.Second {
+		t.Errorf("the first static member is out at %v (%v), want 342 s to 345 s", out, err)
+	}
 	// 199 records take 298.5 s, and nobody is put out.
 	for _, n := range []string{"199", "100"} {
 		r := run(t, scenario(t, "slow-batches", ideally("max.poll.records", n)...), 1)
@@ -440,7 +461,32 @@ func TestCrashInMigration(t *testing.T) {
 	s.always(t, "pause_max_seconds", 45)
 	s.within(t, "duplicates", 0, 3*500)
 	s.within(t, "moved", 0, 1)
+	s.always(t, "moved_min", 0) // what the second one had given up need not move any more: it is gone
 	s.always(t, "load_max", 4)
+}
+
+// The same, but it dies when it has joined again: the second round ends without it.
+func TestCrashAfterJoiningAgain(t *testing.T) {
+	sc := scenario(t, "crash-in-migration", ideally("partition.assignment.strategy", "cooperative-sticky", "events.2.when", "c2 joins")...)
+	first := sc.Events[1] // waits for its first JoinGroup, and does nothing
+	first.Do, first.Factor, first.For = "slow", 1, Span(time.Millisecond)
+	sc.Events = []Event{sc.Events[0], first, sc.Events[1]}
+	led, s := 0, sampled(t, sc, seeds(20))
+	for _, r := range s {
+		// The second round waits h for the newcomer, and its end gives the dead one a session more.
+		const gone = 3*time.Second + 45*time.Second
+		want := 3*gone + 2*3*time.Second // the three it kept; the two that were to move are with the newcomer after h
+		if r.Moved < 2 {                 // it was the leader, and nobody gets a plan
+			want = 5 * gone
+			led++
+		}
+		if r.Rebalances != 3 || r.Evicted != 1 || r.Paused != want || r.PauseMax != gone || r.Moved < r.MovedMin {
+			t.Errorf("seed %d: paused %v, want %v: %+v", r.Seed, r.Paused, want, r)
+		}
+	}
+	if n := len(s); n >= 20 && (led == 0 || led == n) {
+		t.Errorf("it was the leader in %d of %d runs, which is to be a matter of luck", led, n)
+	}
 }
 
 // Two consumers, ten partitions, 1.5 s a record.
@@ -480,6 +526,11 @@ func TestFirstAssignment(t *testing.T) {
 		r := run(t, scenario(t, "first-assignment", "partition.assignment.strategy", assignor), 1)
 		if r.LoadMin != loads[0] || r.LoadMax != loads[1] || r.Rebalances != 1 || r.Moved != 0 {
 			t.Errorf("%s: %d to %d, %d rebalances", assignor, r.LoadMin, r.LoadMax, r.Rebalances)
+		}
+		// They start at 1 s, and the group waits twice as long as group.initial.rebalance.delay.ms, since they do not come at once: until then
+		// nothing is read.
+		if r.AllStopped != r.PauseMax || r.AllStopped < 7*time.Second || r.AllStopped > 7100*time.Millisecond {
+			t.Errorf("%s: nothing was read for %v, the longest pause is %v", assignor, r.AllStopped, r.PauseMax)
 		}
 	}
 }

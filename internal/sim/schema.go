@@ -152,6 +152,9 @@ func (s *Scenario) AddEvent(text string) error {
 			return fault("there is no field %q", name)
 		}
 	}
+	if err := s.checkWords(e, path); err != nil {
+		return err
+	}
 	if e.Member != "all" {
 		s.Events = append(s.Events, e)
 		return s.check()

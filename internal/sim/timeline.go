@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -120,12 +121,7 @@ func (w *world) do(e *Event) {
 		})
 		w.after(time.Duration(e.For), func() { all((*member).step) })
 	case "add-partitions":
-		for i := range w.topics {
-			if e.Topic == "" || e.Topic == w.topics[i].name {
-				w.grow(i, e.To)
-				break
-			}
-		}
+		w.grow(int(w.topicAt[cmp.Or(e.Topic, w.topics[0].name)]), e.To)
 		for _, m := range w.members {
 			m.topicsGrew()
 		}

@@ -151,14 +151,21 @@ func (t *torturer) event(busy time.Duration, partitions int64, grown bool) bool 
 	case "restart", "rolling":
 		t.line("    down: %v", t.r.within(15*time.Second).Round(time.Millisecond))
 		t.line("    how: %s", t.pick("close", "crash"))
-		t.line("    pause: %v", t.r.within(10*time.Second).Round(time.Millisecond))
+		if pause := t.r.within(10 * time.Second); what == "rolling" {
+			t.line("    pause: %v", pause.Round(time.Millisecond))
+		}
 	case "start":
 		t.line("    pause: %v", t.r.within(10*time.Second).Round(time.Millisecond))
 	case "pause", "cut", "slow":
 		t.line("    for: %v", max(time.Millisecond, t.r.within(80*time.Second).Round(time.Millisecond)))
-		t.line("    path: %s", t.pick("coordinator", "all"))
-		t.line("    mode: %s", t.pick("hold", "drop"))
-		t.line("    factor: %d", t.between(2, 10))
+		path, mode, factor := t.pick("coordinator", "all"), t.pick("hold", "drop"), t.between(2, 10)
+		switch what {
+		case "cut":
+			t.line("    path: %s", path)
+			t.line("    mode: %s", mode)
+		case "slow":
+			t.line("    factor: %d", factor)
+		}
 	}
 	return grown
 }

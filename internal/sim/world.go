@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 	"time"
 
 	"github.com/barnabas-mq/barnabas/internal/coord"
@@ -46,6 +45,7 @@ type world struct {
 	dull    queue // heartbeats, commits by the clock and the like: as long as nothing else happens, they change nothing
 	seq     uint64
 	topics  []topic
+	topicAt map[string]int32 // by name
 	parts   []*partition
 	members []*member
 	byID    map[string]*member // members as the coordinator knows them; looked up only
@@ -66,6 +66,7 @@ type world struct {
 	unsteady int  // members that run and are not at rest
 	running  int
 	unread   int // partitions that nobody reads
+	wanting  int // topics that have such, and members that subscribe to them
 	hooks    []hook
 	pending  int           // timeline events, and parts of them, still to come
 	quiet    vtime.Instant // the last time that something of the timeline happened
@@ -85,6 +86,9 @@ type topic struct {
 	from    *Topic
 }
 
+// wanting reports whether somebody subscribes to the topic, and part of it is not read.
+func (t *topic) wanting() bool { return t.unread > 0 && t.readers > 0 }
+
 // Run simulates a scenario once. The error says what went against the rules; the Result is filled as far as the run came.
 func Run(sc *Scenario, opt Options) (*Result, error) {
 	w := newWorld(sc, opt)
@@ -93,11 +97,12 @@ func Run(sc *Scenario, opt Options) (*Result, error) {
 }
 
 func newWorld(sc *Scenario, opt Options) *world {
-	w := &world{sc: sc, opt: opt, now: epoch, byID: map[string]*member{}, hash: 14695981039346656037, times: newRandom(opt.Seed, "timeline")}
+	w := &world{sc: sc, opt: opt, now: epoch, byID: map[string]*member{}, topicAt: map[string]int32{}, hash: 14695981039346656037, times: newRandom(opt.Seed, "timeline")}
 	w.commits.Owners = &w.owners
 	for i := range sc.Topics {
 		t := &sc.Topics[i]
 		w.topics = append(w.topics, topic{name: t.Name, from: t})
+		w.topicAt[t.Name] = int32(i)
 		w.grow(i, t.Partitions)
 	}
 	w.coord = newCoordinator(w)
@@ -121,11 +126,14 @@ func newWorld(sc *Scenario, opt Options) *world {
 // warmupLimit ends the warm-up of a group that never comes to rest.
 const warmupLimit = 15 * time.Minute
 
+// progressEvery is how many partitions and members events may look at before progress is told: of a large group, a single one may take a second.
+const progressEvery = 1 << 18
+
 // standstill is how many events of one moment are too many.
 const standstill = 20_000_000
 
 func (w *world) loop() {
-	steps, still := 0, 0
+	due, still := 0, 0
 	for w.err == nil && !w.over {
 		from := &w.queue
 		if w.dull.leads(from) {
@@ -149,8 +157,9 @@ func (w *world) loop() {
 		}
 		w.now = e.at
 		w.dispatch(&e)
-		if steps++; steps&0xfff == 0 && w.opt.Progress != nil && !w.opt.Progress(w.clock()) {
-			w.over = true
+		if due--; due < 0 && w.opt.Progress != nil {
+			due = min(4096, progressEvery/(len(w.parts)+len(w.members)+1))
+			w.over = !w.opt.Progress(w.clock())
 		}
 	}
 	w.finish()
@@ -265,12 +274,26 @@ func (w *world) settled() bool {
 	if w.running == 0 {
 		return w.zero != 0
 	}
-	for i := range w.topics {
-		if t := &w.topics[i]; t.unread > 0 && t.readers > 0 {
-			return false
-		}
+	return w.stable && w.unsteady == 0 && w.wanting == 0
+}
+
+// unreadNow counts one partition more, or less, that nobody reads.
+func (w *world) unreadNow(p *partition, n int) {
+	t := &w.topics[p.topic]
+	was := t.wanting()
+	w.unread += n
+	t.unread += n
+	w.count(was, t.wanting())
+}
+
+// count keeps the number of topics that are wanting.
+func (w *world) count(was, is bool) {
+	switch {
+	case is && !was:
+		w.wanting++
+	case was && !is:
+		w.wanting--
 	}
-	return w.stable && w.unsteady == 0
 }
 
 // begin is time zero.
@@ -294,16 +317,15 @@ func (w *world) grow(i int, to int64) {
 		}
 		w.parts = append(w.parts, p)
 		t.parts = append(t.parts, p.index)
-		w.unread++
-		t.unread++
+		w.unreadNow(p, 1)
 	}
 	w.version++
 }
 
 // partition finds one by name, as assignments name them; nil if there is none.
 func (w *world) partition(name string, number int32) *partition {
-	i := slices.IndexFunc(w.topics, func(t topic) bool { return t.name == name })
-	if i < 0 || number < 0 || int(number) >= len(w.topics[i].parts) {
+	i, ok := w.topicAt[name]
+	if !ok || number < 0 || int(number) >= len(w.topics[i].parts) {
 		return nil
 	}
 	return w.parts[w.topics[i].parts[number]]
