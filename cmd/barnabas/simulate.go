@@ -26,8 +26,11 @@ type simulateFlags struct {
 	window                          time.Duration
 }
 
-// seedsMax is how many runs of one variant are kept side by side.
-const seedsMax = 100_000
+// seedsMax is how many runs of one variant are kept side by side, runsMax of all variants.
+const (
+	seedsMax = 100_000
+	runsMax  = 500_000
+)
 
 func newSimulateCommand(a *app) *cobra.Command {
 	f := &simulateFlags{}

@@ -49,6 +49,9 @@ func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlag
 	if f.compare {
 		list = sc.Variants()
 	}
+	if n := len(list) * f.seeds; n > runsMax {
+		return usage(fmt.Sprintf("%d variants of %d seeds each are %d runs; the most is %d", len(list), f.seeds, n, runsMax), "ask for fewer seeds, or leave variants out")
+	}
 	metrics := sim.Metrics()
 	for _, v := range list {
 		with, err := sc.With(v.Set...)
@@ -254,7 +257,11 @@ func (a *app) drawSpread(w io.Writer, r *simReport) {
 			t.row(m.Title, figure(s.Mean), figure(s.P50), figure(s.P99), figure(s.Min), figure(s.Max), figure(s.Deviation), unit)
 		}
 		t.draw(w, a.paint)
-		fmt.Fprintf(w, "%d runs, seeds %d to %d\n\n", v.Runs, r.Seed, r.Seed+uint64(r.Seeds)-1)
+		of := ""
+		if v.Runs < r.Seeds {
+			of = fmt.Sprintf(" of %d", r.Seeds)
+		}
+		fmt.Fprintf(w, "%d%s runs, seeds %d to %d\n\n", v.Runs, of, r.Seed, r.Seed+uint64(r.Seeds)-1)
 	}
 }
 

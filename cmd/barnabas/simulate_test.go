@@ -84,6 +84,9 @@ func TestSimulateRefusesWithFileLineAndField(t *testing.T) {
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--set", "max.pol.records=1"}, "max.pol.records: there is no such setting; did you mean max.poll.records?")
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--seeds", "0"}, "--seeds 0")
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--event", "at=1s do=explode member=c1"}, "it takes start, close")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--event", "at=1s do=crash member=c1 down=5s"}, "events[2].down: crash does not look at it; it takes at, when, member")
+	six := "compare: [{name: a}, {name: b}, {name: c}, {name: d}, {name: e}, {name: f}]"
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", write(six), "--compare", "--seeds", "100000"}, "6 variants of 100000 seeds each are 600000 runs; the most is 500000")
 }
 
 func TestSimulateInterruptedPrintsWhatIsDone(t *testing.T) {
