@@ -155,8 +155,11 @@ func (r *roster[K]) edit(changes []change, l *lists[K]) {
 	if len(changes) == 0 {
 		return
 	}
-	if !slices.IsSortedFunc(changes, byMember) {
-		changes = r.byMember(changes)
+	for i := 1; i < len(changes); i++ {
+		if changes[i].member < changes[i-1].member {
+			changes = r.byMember(changes)
+			break
+		}
 	}
 	entries, grown, had := 0, 0, 0
 	for i := range changes {
@@ -281,8 +284,6 @@ func (r *roster[K]) byMember(changes []change) []change {
 	}
 	return sorted
 }
-
-func byMember(a, b change) int { return int(a.member - b.member) }
 
 // merge is what edits make of the partitions of one topic, which begins at base: a part of had where that will do, else a new list at the
 // end of flat.

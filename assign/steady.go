@@ -3,6 +3,7 @@ package assign
 import (
 	"math/bits"
 	"slices"
+	"unsafe"
 )
 
 // steady is how a group goes on in which every member holds what an assignor gave it, nobody contradicts, and every component is even: the
@@ -64,87 +65,193 @@ func (s *steady[K]) even(part *component) bool {
 			continue
 		}
 		s.entries -= len(list)
-		topics, ok := s.read(m, k, list)
-		if !ok {
-			return false
-		}
-		load, ok := s.take(list, topics)
-		if !ok {
+		load, high := s.take(m, k, list)
+		if load == 0 {
 			return false
 		}
 		s.load[m] = load
 		keep := d.keeps(m, load)
 		free -= keep
 		if load > keep {
-			list = s.drop(list, topics, load, load-keep)
+			list = s.drop(list, high, load, load-keep)
 			released += load - keep
 		}
 		s.set(m, list)
 	}
 	d.ready()
-	if free == 0 || s.hold && free == released {
-		return true
-	}
-	s.changes = slices.Grow(s.changes, int(free))
-	for topics := part.topics; len(topics) > 0; {
-		t, n := topics[0], int32(1)
-		for int(n) < len(topics) && topics[n] == t+n {
-			n++ // what lies side by side is searched in one go
-		}
-		topics = topics[n:]
-		end := s.base[t+n]
-		for p := s.nextFree(s.base[t], end); p < end; p = s.nextFree(p+1, end) {
-			for p >= s.base[t+1] {
-				t++
+	if free > 0 && !(s.hold && free == released) {
+		s.changes = slices.Grow(s.changes, int(free))
+		for topics := part.topics; len(topics) > 0; {
+			n := 1
+			for n < len(topics) && topics[n] == topics[0]+int32(n) {
+				n++ // what lies side by side is searched in one go
 			}
-			if m := d.next(); !s.hold || !s.gone.has(p) {
-				s.changes = append(s.changes, change{m, t, p, true})
-			}
+			s.handOut(&d, topics[0], topics[0]+int32(n))
+			topics = topics[n:]
 		}
 	}
 	return true
 }
 
-// take marks the partitions of the list that was just read. It is a loop with little to keep in mind, since it is where a rebalance spends
-// its time.
-func (s *steady[K]) take(list []PartitionsOf[K], topics []laid) (load int32, ok bool) {
-	taken, lasts := s.taken, s.lasts[:len(list)]
-	topics = topics[:len(list)]
-	load = int32(len(list))
-	for i := range list {
-		e, t := &list[i], &topics[i]
-		if len(e.Partitions) != 1 {
-			partitions := e.Partitions
-			if !taken.addAll(t.begin, t.size, partitions) {
-				return 0, false
+// handOut gives members, in turn, the partitions of topics from t up to end that nobody holds, or loses.
+func (s *steady[K]) handOut(d *dealer, t, end int32) {
+	base, taken, gone, hold := s.base, s.taken, s.gone, s.hold
+	from, to, next := base[t], base[end], base[t+1]
+	changes := s.changes[len(s.changes):cap(s.changes)] // there is room for all
+	n := 0
+	for w := from >> 5; w<<5 < to; w++ {
+		free := uint32(^taken[w] | gone[w])
+		if w<<5 < from {
+			free &= ^uint32(0) << (from & 31)
+		}
+		if to-w<<5 < 32 {
+			free &= 1<<(to&31) - 1
+		}
+		for ; free != 0; free &= free - 1 {
+			p := w<<5 + int32(bits.TrailingZeros32(free))
+			for p >= next {
+				t++
+				next = base[t+1]
 			}
-			lasts[i] = partitions[len(partitions)-1]
-			load += int32(len(partitions)) - 1
-			continue
+			if m := d.next(); !hold || !gone.has(p) {
+				changes[n] = change{m, t, p, true}
+				n++
+			}
 		}
-		p := e.Partitions[0]
-		lasts[i] = p
+	}
+	s.changes = s.changes[:len(s.changes)+n]
+}
+
+// take reads the list of member m, which is of class k, and marks its partitions. It answers how many they are, and the highest index; 0 when
+// the class does not read all topics, or topics or partitions do not ascend, or somebody else has one.
+func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load, high int32) {
+	before := s.list
+	if k != s.class {
+		before = nil
+	}
+	for n := 0; n < len(list); {
+		e := &list[n]
+		if n >= len(before) || !sameKey(&e.Topic, &before[n].Topic) {
+			if !s.name(k, list, n, before) {
+				return 0, 0
+			}
+			s.class, s.list, before = k, list, list
+		}
+		if len(e.Partitions) <= 2 {
+			was := n
+			if n, load, high = s.few(list, before, n, load, high); n > was {
+				continue
+			}
+		}
+		if t := &s.named[int(s.at)+n]; !s.taken.addAll(t.begin, t.size, e.Partitions) {
+			return 0, 0
+		}
+		last := e.Partitions[len(e.Partitions)-1]
+		s.lasts[n], high = last, max(high, last)
+		load += int32(len(e.Partitions))
+		n++
+	}
+	s.begin[m] = s.at
+	return load, high
+}
+
+// few is take from the n-th entry on, for as long as the list names the same topics as the one before, and one or two partitions of each, which
+// nobody has. It is a loop with little to keep in mind, since it is where a rebalance spends its time.
+//
+//go:noinline
+func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load, high int32) (int, int32, int32) {
+	end := min(len(list), len(before))
+	list, before, topics, lasts, taken := list[:end], before[:end], s.named[s.at:][:end], s.lasts[:end], s.taken
+	load -= int32(n)
+	for ; n < len(list); n++ {
+		e, b, t := &list[n], &before[n], &topics[n]
+		x, y := (*[2]uint)(unsafe.Pointer(&e.Topic)), (*[2]uint)(unsafe.Pointer(&b.Topic))
+		if x[0] != y[0] || x[1] != y[1] {
+			break
+		}
+		var p int32
+		if len(e.Partitions) == 1 {
+			p = e.Partitions[0]
+		} else if len(e.Partitions) == 2 {
+			p = e.Partitions[1]
+			first := e.Partitions[0]
+			if uint32(first) >= uint32(p) || uint32(p) >= uint32(t.size) {
+				break
+			}
+			at := uint32(t.begin + first)
+			w, bit := at>>5, int32(1)<<(at&31)
+			if taken[w]&bit != 0 {
+				break
+			}
+			taken[w] |= bit
+			load++
+		} else {
+			break
+		}
 		if uint32(p) >= uint32(t.size) {
-			return 0, false
+			break
 		}
-		p += t.begin
-		w, bit := uint32(p)>>5, int32(1)<<(p&31)
+		at := uint32(t.begin + p)
+		w, bit := at>>5, int32(1)<<(at&31)
 		if taken[w]&bit != 0 {
-			return 0, false
+			break
 		}
 		taken[w] |= bit
+		lasts[n], high = p, max(high, p)
 	}
-	return load, true
+	return n, load + int32(n), high
 }
 
 // drop is the list that was read last without count of its partitions: those with the highest index, and of one index, those of the last
-// topics.
-func (s *steady[K]) drop(list []PartitionsOf[K], topics []laid, load, count int32) []PartitionsOf[K] {
+// topics. What is left is a part of the list where that will do.
+func (s *steady[K]) drop(list []PartitionsOf[K], high, load, count int32) []PartitionsOf[K] {
+	if count > 4 { // one by one is for as many as go in a group of some size
+		return s.dropMany(list, load, count)
+	}
+	n, lasts, topics := len(list), s.lasts[:len(list)], s.named[s.at:][:len(list)]
+	for n > 0 && lasts[n-1] == high && len(list[n-1].Partitions) == 1 {
+		n--
+		s.gone.add(topics[n].begin + high)
+		if count--; count == 0 {
+			return list[:n:n]
+		}
+	}
+	cut, emptied := s.room(n, s.entries+s.gains), false
+	copy(cut, list)
+	for i := n - 1; ; i-- {
+		for ; i >= 0 && lasts[i] != high; i-- {
+		}
+		if i < 0 { // the next index
+			high = slices.Max(lasts[:n])
+			i = n
+			continue
+		}
+		s.gone.add(topics[i].begin + high)
+		e := &cut[i]
+		if k := len(e.Partitions) - 1; k > 0 {
+			e.Partitions = e.Partitions[:k:k]
+			lasts[i] = e.Partitions[k-1]
+		} else {
+			lasts[i], emptied = none, true
+		}
+		if count--; count == 0 {
+			break
+		}
+	}
+	if emptied {
+		n = closeUp(cut, lasts)
+	}
+	s.answer = s.answer[n:]
+	return cut[:n:n]
+}
+
+// dropMany is drop of a count that is worth a search for the lowest index that goes.
+func (s *steady[K]) dropMany(list []PartitionsOf[K], load, count int32) []PartitionsOf[K] {
+	lasts, topics := s.lasts[:len(list)], s.named[s.at:][:len(list)]
 	low, stay := s.cutAt(list, load, count)
 	cut := s.room(len(list), s.entries+s.gains)
 	copy(cut, list)
-	n, from := 0, 0 // cut[from:] has not moved to n yet
-	for i, p := range s.lasts[:len(list)] {
+	for i, p := range lasts {
 		if p < low {
 			continue
 		}
@@ -160,47 +267,42 @@ func (s *steady[K]) drop(list []PartitionsOf[K], topics []laid, load, count int3
 		for _, p := range partitions[at:] {
 			s.gone.add(topics[i].begin + p)
 		}
-		if at > 0 {
-			cut[i].Partitions = partitions[:at:at]
-			continue
+		if cut[i].Partitions = partitions[:at:at]; at == 0 {
+			lasts[i] = none
 		}
-		n, from = closeUp(cut, n, from, i), i+1
 	}
-	n = closeUp(cut, n, from, len(cut))
+	n := closeUp(cut, lasts)
 	s.answer = s.answer[n:]
 	return cut[:n:n]
 }
 
-// closeUp moves list[from:to] to n, where it may be already, and answers where it ends then.
-func closeUp[T any](list []T, n, from, to int) int {
-	if n < from {
-		copy(list[n:], list[from:to])
+// closeUp takes out the entries whose last partition is none, and answers how many are left.
+func closeUp[T any](list []T, lasts []int32) (n int) {
+	from := 0 // list[from:] has not moved to n yet
+	for i := range list {
+		if lasts[i] < 0 {
+			if n < from {
+				copy(list[n:], list[from:i])
+			}
+			n, from = n+i-from, i+1
+		}
 	}
-	return n + to - from
+	if n < from {
+		copy(list[n:], list[from:])
+	}
+	return n + len(list) - from
 }
 
 // cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but
 // the first few, which stay.
 func (s *steady[K]) cutAt(list []PartitionsOf[K], load, count int32) (low, stay int32) {
-	high, with := int32(0), int32(0) // the highest index, and how many have it
-	for _, p := range s.lasts[:len(list)] {
-		switch {
-		case p > high:
-			high, with = p, 1
-		case p == high:
-			with++
-		}
-	}
-	low = high
-	if with < count {
-		low, with = 0, load
-		for high-low > 1 {
-			mid := low + (high-low)/2
-			if n := s.from(list, mid); n >= count {
-				low, with = mid, n
-			} else {
-				high = mid
-			}
+	high, with := slices.Max(s.lasts[:len(list)])+1, load
+	for high-low > 1 {
+		mid := low + (high-low)/2
+		if n := s.from(list, mid); n >= count {
+			low, with = mid, n
+		} else {
+			high = mid
 		}
 	}
 	return low, with - count
@@ -219,17 +321,6 @@ func (s *steady[K]) from(list []PartitionsOf[K], h int32) (n int32) {
 		n += int32(len(partitions) - at)
 	}
 	return n
-}
-
-// nextFree is the first partition from p on that nobody holds, or loses, or end.
-func (s *steady[K]) nextFree(p, end int32) int32 {
-	for p < end {
-		if free := uint32(^s.taken[p>>5]|s.gone[p>>5]) >> (p & 31); free != 0 {
-			return min(p+int32(bits.TrailingZeros32(free)), end)
-		}
-		p = (p | 31) + 1
-	}
-	return end
 }
 
 // marks is a bit for each partition.
