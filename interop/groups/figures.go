@@ -78,8 +78,9 @@ func LoadFigures(dir string) ([]Figure, error) {
 // NoticeHeading is where the figures begin in docs/prompt-notice.md.
 const NoticeHeading = "## With real clients"
 
-// NoticeSection is the figures' part of docs/prompt-notice.md.
-func NoticeSection(figures []Figure) string {
+// NoticeSection is the figures' part of docs/prompt-notice.md, of which before is what it says now: a table that has no figures stays as it is there,
+// since the two rows of held heartbeats measure different ones.
+func NoticeSection(figures []Figure, before string) string {
 	var b strings.Builder
 	b.WriteString(NoticeHeading + "\n\nWritten by `go run ./groupsdoc -notice ../tmp/notice` in `interop/` from what the run kept (`go run ./tools/long -only \"held heartbeats\"`); do not edit. The members are processes of\n" +
 		"their own, each behind a tap that writes down what passes. Every line was measured on two brokers at the same time, one that holds and one that does not\n" +
@@ -87,6 +88,10 @@ func NoticeSection(figures []Figure) string {
 	for _, table := range NoticeTables {
 		lines := slices.DeleteFunc(slices.Clone(figures), func(f Figure) bool { return f.Table != table.Name })
 		if len(lines) == 0 {
+			if _, rows, ok := strings.Cut(before, table.Told+"\n\n"); ok {
+				rows, _, _ = strings.Cut(rows, "\n\n")
+				b.WriteString("\n" + table.Told + "\n\n" + strings.TrimRight(rows, "\n") + "\n")
+			}
 			continue
 		}
 		b.WriteString("\n" + table.Told + "\n\n")

@@ -44,7 +44,12 @@ func figures(dir string) error {
 	if len(all) == 0 {
 		return fmt.Errorf("%s has no figures", dir)
 	}
-	return groups.WriteSection(filepath.Join(root, "docs", "prompt-notice.md"), groups.NoticeSection(all))
+	doc := filepath.Join(root, "docs", "prompt-notice.md")
+	before, err := os.ReadFile(doc)
+	if err != nil {
+		return err
+	}
+	return groups.WriteSection(doc, groups.NoticeSection(all, string(before)))
 }
 
 func run(dir string) error {
