@@ -154,7 +154,9 @@ func cureOf(code kafka.ErrorCode) string {
 	case kafka.KafkaStorageError:
 		return "look into the broker's log: a disk has failed or is full"
 	case kafka.PolicyViolation:
-		return "a record without key cannot go into a compacted topic, or a policy of the broker forbids the request"
+		return "records can be deleted only where cleanup.policy has delete; otherwise a policy of the brokers forbids the request"
+	case kafka.InvalidRecord:
+		return "a topic with cleanup.policy=compact takes only records with keys: pass --key or --key-separator"
 	case kafka.InvalidTimestamp:
 		return "see message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"
 	}

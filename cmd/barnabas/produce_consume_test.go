@@ -93,7 +93,7 @@ func TestConsumeByTime(t *testing.T) {
 
 func TestBadInputNamesItsLine(t *testing.T) {
 	addr := newCluster(t, kfake.SeedTopics(1, "t"))
-	refused(t, exitFailed, addr, "a:1\nb:2\nnothing\n", []string{"produce", "t", "-K", ":"}, `stdin:3: no ":" after %k in "nothing\n"`, "every line must be key:value")
+	refused(t, exitFailed, addr, "a:1\nb:2\nnothing\n", []string{"produce", "t", "-K", ":"}, `stdin:3: no ":" after %k in "nothing"`, "every line must be key:value")
 	equal(t, "1\n2\n", ok(t, addr, "", "consume", "t", "-e"))
 	refused(t, exitFailed, addr, "{\"value\":\"x\"}\n\n{\"valeu\":1}\n", []string{"produce", "t", "--json"}, `stdin:3: not a JSON record`, "one JSON object on each line")
 	equal(t, "1\n2\nx\n", ok(t, addr, "", "consume", "t", "-e"))

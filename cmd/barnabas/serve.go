@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +41,8 @@ Without flags it keeps its data in ./barnabas-data, serves Kafka clients on 127.
 docs/configuration.md lists every setting.
 
 What is acknowledged with acks=all is on the disk (log.flush=commit). SIGTERM and ctrl-C finish what is in flight, flush and exit
-with 0. Exit 4 means that the surroundings are wrong (data of another cluster or a newer version, a directory in use).`,
+with 0. Exit 4 means that the surroundings are wrong (data of another cluster or a newer version, a directory that is in use or may
+not be written).`,
 		Example: `  barnabas serve
   barnabas serve --ephemeral
   barnabas serve --data-dir /var/lib/barnabas --listeners PLAINTEXT://0.0.0.0:9092 --advertised-listeners PLAINTEXT://kafka.example:9092
@@ -105,7 +108,12 @@ func startFault(err error) error {
 	if errors.As(err, &newer) || errors.As(err, &mismatch) || errors.As(err, &locked) {
 		code = exitHopeless
 	}
-	return &fault{what: "the broker cannot start: " + err.Error(), code: code, err: err}
+	cure := ""
+	var path *fs.PathError
+	if errors.As(err, &path) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.ENOTDIR)) {
+		code, cure = exitHopeless, "let the user of the broker write there, or choose another folder with --data-dir"
+	}
+	return &fault{what: "the broker cannot start: " + err.Error(), cure: cure, code: code, err: err}
 }
 
 func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {

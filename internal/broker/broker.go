@@ -234,7 +234,7 @@ func (b *Broker) directories() (dirs []string, metaDir string, err error) {
 
 func (b *Broker) openMetadata(ctx context.Context, dirs []string, metaDir string) error {
 	if err := b.fs.MkdirAll(metaDir); err != nil {
-		return fmt.Errorf("make the data directory: %w; choose another with --data-dir", err)
+		return fmt.Errorf("make the data directory: %w", err)
 	}
 	st, err := local.Open(filepath.Join(metaDir, "meta.db"), local.Options{NoSync: b.noSync})
 	if err != nil {

@@ -32,7 +32,8 @@ A verb may carry a form in braces:
   headers     %h is name=value,name=value; %h{%k: %v\n} repeats the text in braces for each header, with %k %K %v %V
 
 To read records with a format, a key, value or topic ends where the text after it begins (%k:%v\n), or has its length before it
-(%K{big32}%V{big32}%k%v). A braced %h needs %H before it. Offsets, epochs and record numbers are read and ignored.`
+(%K{big32}%V{big32}%k%v). Where the format has one line break, at its end, a record without a length is one line and no more. A braced %h
+needs %H before it. Offsets, epochs and record numbers are read and ignored.`
 
 // Header is one header of a record; a nil value is null.
 type Header struct {

@@ -26,6 +26,7 @@ type Reader struct {
 	buf      []byte
 	ended    bool
 	pastEnd  bool // the literal after the field just read is already taken
+	byLine   bool // every record is a line, and no field whose end is looked for goes beyond it
 	lengths  lengths
 }
 
@@ -61,7 +62,18 @@ func NewReader(src io.Reader, f *Format, limit int) (*Reader, error) {
 	if !reads {
 		return nil, errors.New("the format has no verb, so every record would be empty; %v\\n takes lines as values")
 	}
-	return &Reader{src: bufio.NewReaderSize(src, 64<<10), elements: els, limit: limit, line: 1}, nil
+	return &Reader{src: bufio.NewReaderSize(src, 64<<10), elements: els, limit: limit, line: 1, byLine: isLine(els)}, nil
+}
+
+// isLine tells whether the format has a line break at its end and nowhere else. A line that lacks the text between key and value is then a
+// fault, and not the beginning of a key that the next line ends.
+func isLine(els []element) bool {
+	for _, e := range els[:len(els)-1] {
+		if bytes.IndexByte(e.literal, '\n') >= 0 {
+			return false
+		}
+	}
+	return bytes.IndexByte(els[len(els)-1].literal, '\n') == len(els[len(els)-1].literal)-1
 }
 
 // checkReadable makes sure that every text field has an end: a length before it, text after it, or the end of the input.
@@ -299,6 +311,11 @@ func (r *Reader) until(end []byte, open bool, verb byte) ([]byte, error) {
 	r.buf = r.buf[:0]
 	for {
 		chunk, err := r.src.ReadSlice(stop)
+		if r.byLine && stop != '\n' {
+			if rest, _, beyond := bytes.Cut(chunk, []byte{'\n'}); beyond {
+				return nil, bad("no %q after %%%c in %s", end, verb, excerpt(append(r.buf, rest...)))
+			}
+		}
 		r.buf = append(r.buf, chunk...)
 		r.line += bytes.Count(chunk, []byte{'\n'})
 		if len(r.buf) > r.limit+len(end) {

@@ -103,7 +103,11 @@ func TestRead(t *testing.T) {
 		{"a header group", `%H %h{%k=%v;}%v\n`, "2 a=1;b=;x\n", records{{Headers: []Header{{"a", []byte("1")}, {"b", []byte{}}}, Value: []byte("x")}}, ""},
 		{"offsets are read and ignored", `%o %v\n`, "99 x\n", records{v("x")}, ""},
 
-		{"no separator", `%k:%v\n`, "a:b\nnope\n", records{kv("a", "b")}, `line 2: no ":" after %k in "nope\n"`},
+		{"no separator", `%k:%v\n`, "a:b\nnope\n", records{kv("a", "b")}, `line 2: no ":" after %k in "nope"`},
+		{"no separator, and a line after it", `%k:%v\n`, "a:b\nnope\nc:d\n", records{kv("a", "b")}, `line 2: no ":" after %k in "nope"`},
+		{"an empty line has no separator", `%k=>%v\n`, "a=>b\n\nc=>d\n", records{kv("a", "b")}, `line 2: no "=>" after %k in ""`},
+		{"a line break in a key, where records are not lines", `%k:%v;`, "a\nb:c\n;", records{kv("a\nb", "c\n")}, ""},
+		{"a line break in a key of known length", `%K:%k:%v\n`, "3:a\nb:c\n", records{kv("a\nb", "c")}, ""},
 		{"a length without its bytes", `%V{big32}%v`, "\x00\x00\x00\x09abc", nil, "the input ends inside a record"},
 		{"a negative length", `%V{big32}%v`, "\xff\xff\xff\xfeabc", nil, "the length of %v is -2"},
 		{"a length above the limit", `%V{big32}%v`, "\x7f\xff\xff\xffabc", nil, "the limit is 100"},
