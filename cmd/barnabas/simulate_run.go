@@ -36,6 +36,9 @@ type simVariant struct {
 	value [][]float64 // by metric, by seed
 }
 
+// lanesMax is how many stretches of lanes are kept for a report, of all variants.
+const lanesMax = 4_000_000
+
 // simJob is one run.
 type simJob struct {
 	variant, seed int
@@ -80,11 +83,14 @@ func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlag
 				v := &report.Variants[j.variant]
 				seed := report.Seed + uint64(j.seed)
 				last := time.Duration(0)
-				opt := sim.Options{Seed: seed, Record: f.html != "" && j.seed == 0, Progress: func(at time.Duration) bool {
+				opt := sim.Options{Seed: seed, Progress: func(at time.Duration) bool {
 					simulated.Add(int64(max(0, at) - last))
 					last = max(0, at)
 					return stop.Err() == nil
 				}}
+				if f.html != "" && j.seed == 0 {
+					opt.Record = lanesMax / len(list)
+				}
 				if single {
 					opt.Notes = func(n sim.Note) {
 						if n.At >= 0 && len(notes) < notesKept {

@@ -102,7 +102,7 @@ func (w *world) measureFrom() {
 	}
 	w.m.before = w.coord.messages
 	w.quiet = w.now
-	if w.opt.Record {
+	if w.opt.Record > 0 {
 		for _, p := range w.parts {
 			w.m.lane(p, p.state)
 		}

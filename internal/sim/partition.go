@@ -98,7 +98,7 @@ func (p *partition) change() {
 		to = fenced
 	}
 	w := p.w
-	if w.opt.Record {
+	if w.opt.Record > 0 {
 		w.m.lane(p, to)
 	}
 	if to == p.state {

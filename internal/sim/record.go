@@ -9,9 +9,8 @@ import (
 // What a report draws: lanes and curves, within bounds.
 
 const (
-	lanesMax   = 200_000 // segments kept of one run
-	samplesOf  = 240     // points of a curve
-	curvesMost = 200     // partitions and members with a curve of their own
+	samplesOf  = 240 // points of a curve
+	curvesMost = 200 // partitions and members with a curve of their own
 )
 
 // recording is what is kept for a report.
@@ -20,6 +19,7 @@ type recording struct {
 	open     map[int32]int // partition -> its open segment
 	full     bool
 	points   []Point
+	peak     Point // the highest since the last point
 }
 
 // Segment is a stretch of time in which one partition was read by one member, or by nobody.
@@ -30,7 +30,7 @@ type Segment struct {
 	From, To  time.Duration `json:"-"`
 }
 
-// Point is the lag at one moment.
+// Point is the lag at one moment, or the highest that a disturbance ended with since the point before.
 type Point struct {
 	At    time.Duration `json:"-"`
 	Total int64         `json:"total"`
@@ -72,7 +72,7 @@ func (m *measure) lane(p *partition, state reading) {
 			return
 		}
 	}
-	if len(m.rec.segments) >= lanesMax {
+	if len(m.rec.segments) >= w.opt.Record {
 		m.rec.full = true
 		delete(m.rec.open, p.index)
 		return
@@ -81,8 +81,8 @@ func (m *measure) lane(p *partition, state reading) {
 	m.rec.segments = append(m.rec.segments, s)
 }
 
-// sample takes the lag n times over the run.
-func (w *world) sample(n int) {
+// lag looks at the lag, now.
+func (w *world) lag() Point {
 	for _, m := range w.members {
 		m.progress()
 	}
@@ -98,7 +98,22 @@ func (w *world) sample(n int) {
 		}
 	}
 	w.m.lagTotal = max(w.m.lagTotal, pt.Total)
-	w.m.rec.points = append(w.m.rec.points, pt)
+	return pt
+}
+
+// highest is the higher of two at each place.
+func (pt Point) highest(o Point) Point {
+	pt.Total = max(pt.Total, o.Total)
+	for i := range min(len(pt.Each), len(o.Each)) {
+		pt.Each[i] = max(pt.Each[i], o.Each[i])
+	}
+	return pt
+}
+
+// sample takes the lag n times over the run. A pause of seconds would fall between two samples: what it came to is kept when it ends (settle).
+func (w *world) sample(n int) {
+	w.m.rec.points = append(w.m.rec.points, w.lag().highest(w.m.rec.peak))
+	w.m.rec.peak = Point{}
 	if n < samplesOf {
 		at := w.zero + vtime.Instant(mulDiv(int64(n+1), int64(w.sc.Duration), samplesOf))
 		w.pushDull(event{at: at, run: func() { w.sample(n + 1) }})
@@ -106,7 +121,7 @@ func (w *world) sample(n int) {
 }
 
 func (r *recording) done(w *world) *Recorded {
-	if !w.opt.Record {
+	if w.opt.Record == 0 {
 		return nil
 	}
 	out := &Recorded{Segments: r.segments, Points: r.points, Cut: r.full}

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,9 @@ type reportRow struct {
 }
 
 func cellText(v float64) string {
+	if v >= 1000 {
+		v = math.Round(v)
+	}
 	if v == float64(int64(v)) {
 		s := strconv.FormatInt(int64(v), 10)
 		for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -91,7 +95,8 @@ func cellText(v float64) string {
 type picture struct {
 	Name, Seed, Hash           string
 	Partitions, Members, Curve template.HTML
-	Together, Cut              bool
+	Together, Cut, Worst       bool
+	Points                     int
 }
 
 type canvas struct {
@@ -151,7 +156,7 @@ func colour(member int32) string { return fmt.Sprintf("hsl(%d 55%% 55%%)", (205+
 func draw(r PageRun) picture {
 	rec := r.Result.Recorded
 	c := &canvas{end: r.Result.Time}
-	out := picture{Name: r.Name, Seed: fmt.Sprint(r.Result.Seed), Hash: r.Result.Hash, Cut: rec.Cut}
+	out := picture{Name: r.Name, Seed: fmt.Sprint(r.Result.Seed), Hash: r.Result.Hash, Cut: rec.Cut, Points: len(rec.Points), Worst: len(rec.Points) > 0 && rec.Points[0].Each != nil}
 	out.Together = len(rec.Partitions) > lanesEachMost || len(rec.Segments) > ribbonsMost
 	if out.Together {
 		out.Partitions = c.together(rec)
@@ -159,7 +164,7 @@ func draw(r PageRun) picture {
 		out.Partitions = c.lanes(rec)
 	}
 	out.Members = c.members(rec)
-	out.Curve = c.curve(rec)
+	out.Curve = c.curve(rec, out.Worst)
 	return out
 }
 
@@ -170,7 +175,7 @@ func (c *canvas) lanes(rec *Recorded) template.HTML {
 	c.open(n*step, "who reads which partition")
 	for i, name := range rec.Partitions {
 		if step >= 12 || i%10 == 0 {
-			c.put(`<text class="name" x="%d" y="%d">%s</text>`, left-6, i*step+step-4, template.HTMLEscapeString(clip(name)))
+			c.put(`<text class="name" x="%d" y="%d">%s</text>`, left-6, i*step+max(step-4, 8), template.HTMLEscapeString(clip(name)))
 		}
 	}
 	last := make([]int32, n) // who read it last, from 1
@@ -207,16 +212,19 @@ func clip(name string) string {
 func (c *canvas) together(rec *Recorded) template.HTML {
 	var paused, fencedOnes [slots]float64
 	width := max(c.end/slots, 1)
+	// The last column, from 1, in which a partition was counted. Its segments come in order of time: one that is paused twice in a column counts once.
+	pausedIn, fencedIn := make([]int, len(rec.Partitions)), make([]int, len(rec.Partitions))
 	for _, s := range rec.Segments {
 		if s.Member >= 0 {
 			continue
 		}
-		for i := int(s.From / width); i < slots && time.Duration(i)*width < s.To; i++ {
-			if s.Fenced {
-				fencedOnes[i]++
-			} else {
-				paused[i]++
-			}
+		in, count := &pausedIn[s.Partition], &paused
+		if s.Fenced {
+			in, count = &fencedIn[s.Partition], &fencedOnes
+		}
+		for i := max(int(s.From/width), *in); i < slots && time.Duration(i)*width < s.To; i++ {
+			count[i]++
+			*in = i + 1
 		}
 	}
 	most := 1.0
@@ -269,7 +277,7 @@ func (c *canvas) members(rec *Recorded) template.HTML {
 	c.open(n*step, "what each member has")
 	for i := range n {
 		if step >= 12 || i%10 == 0 {
-			c.put(`<text class="name" x="%d" y="%d">%s</text>`, left-6, i*step+step-4, template.HTMLEscapeString(clip(rec.Members[i])))
+			c.put(`<text class="name" x="%d" y="%d">%s</text>`, left-6, i*step+max(step-4, 8), template.HTMLEscapeString(clip(rec.Members[i])))
 		}
 		has, from := 0, time.Duration(0)
 		flush := func(to time.Duration) {
@@ -295,7 +303,7 @@ func (c *canvas) members(rec *Recorded) template.HTML {
 }
 
 // curve draws the lag of all, and of the partition that is furthest behind.
-func (c *canvas) curve(rec *Recorded) template.HTML {
+func (c *canvas) curve(rec *Recorded, each bool) template.HTML {
 	most, worst := int64(1), make([]int64, len(rec.Points))
 	for i, p := range rec.Points {
 		most = max(most, p.Total)
@@ -314,7 +322,7 @@ func (c *canvas) curve(rec *Recorded) template.HTML {
 	}
 	c.put(`<text class="name" x="%d" y="12">%s</text><text class="name" x="%d" y="%d">0</text>`, left-6, cellText(float64(most)), left-6, curveHeight)
 	line("total", func(i int) int64 { return rec.Points[i].Total })
-	if len(rec.Points) > 0 && rec.Points[0].Each != nil {
+	if each {
 		line("worst", func(i int) int64 { return worst[i] })
 	}
 	return c.close()

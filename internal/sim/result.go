@@ -39,7 +39,7 @@ type Result struct {
 	SharedKeys  int64 `json:"keys_of_several_members"`
 	Inversions  int64 `json:"order_inversions"`
 	LagPeak     int64 `json:"lag_peak"`       // of one partition
-	LagTotal    int64 `json:"lag_peak_group"` // of all, at a sample
+	LagTotal    int64 `json:"lag_peak_group"` // of all, at a sample or when a disturbance ended
 	LagEnd      int64 `json:"lag_end"`
 	Delayed     int64 `json:"records_delayed"` // came while nobody read their partition
 	Refused     int64 `json:"requests_refused"`

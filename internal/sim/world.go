@@ -21,8 +21,8 @@ type Options struct {
 	Seed uint64
 	// Notes, if set, is told every note of the coordinator.
 	Notes func(n Note)
-	// Record keeps lanes and curves for a report, up to a bound.
-	Record bool
+	// Record keeps curves and lanes for a report: so many stretches of them at most, 32 bytes each; 0 for no report.
+	Record int
 	// Plain plays every heartbeat, also those that can change nothing.
 	Plain bool
 	// Progress, if set, is called now and then with the time simulated so far; false ends the run.
@@ -253,6 +253,9 @@ func (w *world) settle() {
 	case at && w.m.disturbed:
 		w.m.disturbed = false
 		w.m.settled(w.now)
+		if w.zero != 0 && w.m.disturbedAt < w.now {
+			w.m.rec.peak = w.lag().highest(w.m.rec.peak)
+		}
 		if w.zero == 0 && w.m.waiting == 0 {
 			w.m.waiting = w.now
 			w.after(time.Duration(w.sc.Warmup)+spread(w.opt.Seed, time.Duration(w.sc.WarmupSpread)), w.begin)
