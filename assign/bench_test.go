@@ -56,8 +56,8 @@ func settleGroup(tb testing.TB, a Assignor, members []Member, topics []Topic) {
 	}
 }
 
-// floor is what any assignment has to do: look at every partition, choose a member for it, and list what each member got. It remembers
-// nothing, knows no names and allocates nothing.
+// floor is what any assignment from nothing has to do: look at every partition, choose a member for it, and list what each member got. It
+// remembers nothing, knows no names and allocates nothing.
 func floor(owner, count, out []int32) {
 	members := len(count) - 1
 	clear(count)
@@ -76,6 +76,87 @@ func floor(owner, count, out []int32) {
 		out[count[o]] = int32(p)
 		count[o]++
 	}
+}
+
+// floorWithMemory is what any assignment has to do that knows who had what (partition -> member, or none), and moves as little as can be: count
+// what each has, let each keep up to its share, give the rest to those who lack something, and list what each has then. It goes over the
+// partitions twice, knows no names and no subscriptions, is told no lies, and allocates nothing.
+//
+//	owner in     0 0 0 0 1 1 1 -      0 = {0,1,2,3}  1 = {4,5,6}  2 = {}
+//	lists out    0 1 2 | 4 5 6 | 3 7  shares of 3, 3 and 2
+func floorWithMemory(owner []int32, f *floorSpace) {
+	// Member m is at m+1, and none at 0: nothing has to be asked for it then.
+	shares := f.shares
+	clear(shares)
+	for _, o := range owner {
+		shares[o+1].count++
+	}
+	members := int32(len(shares) - 1)
+	q, more := int32(len(owner))/members, int32(len(owner))%members
+	for i := 1; i < len(shares) && more > 0; i++ {
+		if s := &shares[i]; s.count > q {
+			s.more = 1
+			more--
+		}
+	}
+	begin, takers := int32(0), f.takers[:0]
+	for i := 1; i < len(shares); i++ {
+		s := &shares[i]
+		if more > 0 && s.more == 0 {
+			s.more = 1
+			more--
+		}
+		share := q + s.more
+		f.begin[i-1] = begin
+		s.at, s.full = begin, begin+min(s.count, share)
+		for at := s.at + s.count; at < begin+share; at++ {
+			takers = append(takers, at)
+		}
+		begin += share
+	}
+	f.begin[members] = begin
+	out, next := f.out[:len(owner)], 0
+	for p, o := range owner {
+		s := &shares[o+1]
+		at := s.at
+		if at < s.full {
+			s.at++
+		} else {
+			at = takers[next]
+			next++
+		}
+		out[at] = int32(p)
+	}
+}
+
+// floorSpace is the memory of floorWithMemory. Member m's list is out[begin[m]:begin[m+1]].
+type floorSpace struct {
+	shares             []floorShare
+	takers, out, begin []int32
+}
+
+type floorShare struct{ count, more, at, full int32 }
+
+func newFloorSpace(members, partitions int) *floorSpace {
+	return &floorSpace{make([]floorShare, members+1), make([]int32, partitions), make([]int32, partitions), make([]int32, members+1)}
+}
+
+// ownersOf lays out what the members of a group have as floorWithMemory wants it.
+func ownersOf(in instance) []int32 {
+	base, total := make(map[string]int32), int32(0)
+	for _, t := range in.topics {
+		base[t.Name] = total
+		total += t.Partitions
+	}
+	owner := filled(int(total), none)
+	for m, member := range in.members {
+		for _, e := range member.Owned {
+			for _, p := range e.Partitions {
+				owner[base[e.Topic]+p] = int32(m)
+			}
+		}
+	}
+	return owner
 }
 
 // lister lists a plan as every caller must get it: a list for each member, topics by name, in memory of its own. It knows no subscriptions:
@@ -135,6 +216,33 @@ func TestWhatIsListedIsAPlan(t *testing.T) {
 	}
 }
 
+// TestTheFloorWithMemoryIsAPlan: and so is what runs with a memory are compared with, and it moves no more than must move.
+func TestTheFloorWithMemoryIsAPlan(t *testing.T) {
+	for _, g := range []struct{ members, partitions, topics int }{grid[0], {7, 60, 5}, {3, 4, 2}} {
+		for _, run := range []string{"full", "join", "leave", "grow"} {
+			members, topics := drawGroup(g.members, g.partitions, g.topics, "equal")
+			members, topics = prepare(t, CooperativeSticky{}, run, members, topics)
+			in := instance{members, topics}
+			owner := ownersOf(in)
+			f := newFloorSpace(len(members), len(owner))
+			floorWithMemory(owner, f)
+			plan := make([]Assignment, len(members))
+			for m := range plan {
+				for _, p := range f.out[f.begin[m]:f.begin[m+1]] {
+					at := 0
+					for ; p >= topics[at].Partitions; at++ {
+						p -= topics[at].Partitions
+					}
+					plan[m].Partitions = append(plan[m].Partitions, TopicPartitions{topics[at].Name, []int32{p}})
+				}
+			}
+			if got := in.score(plan); got != in.best() {
+				t.Errorf("%+v, %s: %+v, the best is %+v", g, run, got, in.best())
+			}
+		}
+	}
+}
+
 func BenchmarkFloor(b *testing.B) {
 	for _, g := range grid {
 		b.Run(fmt.Sprintf("%dx%dx%d", g.members, g.partitions, g.topics), func(b *testing.B) {
@@ -144,6 +252,23 @@ func BenchmarkFloor(b *testing.B) {
 				floor(owner, count, out)
 			}
 		})
+	}
+}
+
+func BenchmarkFloorWithMemory(b *testing.B) {
+	for _, g := range grid {
+		for _, run := range []string{"join", "leave", "grow"} {
+			b.Run(fmt.Sprintf("%dx%dx%d/%s", g.members, g.partitions, g.topics, run), func(b *testing.B) {
+				members, topics := drawGroup(g.members, g.partitions, g.topics, "equal")
+				members, topics = prepare(b, CooperativeSticky{}, run, members, topics)
+				owner := ownersOf(instance{members, topics})
+				space := newFloorSpace(len(members), len(owner))
+				b.ReportAllocs()
+				for b.Loop() {
+					floorWithMemory(owner, space)
+				}
+			})
+		}
 	}
 }
 

@@ -154,20 +154,22 @@ public class Assignors {
         }
     }
 
-    /** Repeats until the thread has had so much of a CPU, or ten times as long has passed, in batches of 50 microseconds and more. */
+    /** Repeats until the thread has had so much of a CPU, or ten times as long has passed, in batches of half a millisecond and more. */
     private String time(String name, long milliseconds) {
         Supplier<Object> call = run(name);
         long n = 1;
         long first = batch(call, n);
-        for (long t = first; t < 50_000 && n < 1 << 12; t = batch(call, n)) {
-            n *= 2;
-        }
         List<Long> took = new ArrayList<>();
         long start = System.nanoTime();
         long used = 0;
         while (took.size() < (first > 1_000_000_000 ? 2 : 5) || used < milliseconds * 1_000_000 && System.nanoTime() - start < milliseconds * 10_000_000) {
             long t = batch(call, n);
             used += t;
+            if (t < 500_000 && n < 1 << 12) {
+                n *= 2; // also later on: what has been compiled by then is quicker
+                took.clear();
+                continue;
+            }
             took.add(t / n);
         }
         Collections.sort(took);
