@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -230,25 +231,38 @@ func (g *liveGroup) scenario() string {
 		line("    rate: %s # measured, a second and partition, on average", decimal(t.rate))
 		line("    backlog: %d # lag measured, a partition", t.lag)
 	}
+	line("# The kind of client, heartbeats, records of a poll and commits are not to be seen from outside: the Java client and Kafka's defaults, where nothing is said.")
 	line("members:")
 	for i, f := range g.fleets {
 		line("  - name: %s", fleetName(i))
 		line("    count: %d", f.count)
-		line("    static: %v", f.static)
-		if known := slices.DeleteFunc(slices.Clone(f.topics), func(t string) bool {
-			return !slices.ContainsFunc(g.topics, func(l liveTopic) bool { return l.name == t })
-		}); len(known) > 0 {
-			line("    topics: [%s]", strings.Join(known, ", "))
-		}
-		switch g.protocol {
-		case "range", "roundrobin", "sticky", "cooperative-sticky":
-			line("    partition.assignment.strategy: %s", g.protocol)
-		default:
-			line("    partition.assignment.strategy: cooperative-sticky # the group's own is %q", g.protocol)
-		}
-		f.settings(line)
+		g.describe(&f, line)
 	}
+	// What if more join? They are as most of the others are.
+	most := slices.MaxFunc(g.fleets, func(a, b liveFleet) int { return cmp.Compare(a.count, b.count) })
+	line("  # Not there, unless an event starts them: --event \"at=30s do=start member=new pause=0s\"")
+	line("  - name: new")
+	line("    count: 2")
+	line("    started: false")
+	g.describe(&most, line)
 	return b.String()
+}
+
+// describe writes what the members of a fleet have in common.
+func (g *liveGroup) describe(f *liveFleet, line func(string, ...any)) {
+	line("    static: %v", f.static)
+	if known := slices.DeleteFunc(slices.Clone(f.topics), func(t string) bool {
+		return !slices.ContainsFunc(g.topics, func(l liveTopic) bool { return l.name == t })
+	}); len(known) > 0 {
+		line("    topics: [%s]", strings.Join(known, ", "))
+	}
+	switch g.protocol {
+	case "range", "roundrobin", "sticky", "cooperative-sticky":
+		line("    partition.assignment.strategy: %s", g.protocol)
+	default:
+		line("    partition.assignment.strategy: cooperative-sticky # the group's own is %q", g.protocol)
+	}
+	f.settings(line)
 }
 
 // settings writes what the members are set to: as they said when they joined, as their commits show, or assumed.

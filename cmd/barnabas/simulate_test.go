@@ -153,7 +153,7 @@ func TestSimulateALiveGroup(t *testing.T) {
 	var out string
 	for range 100 { // until its last member is in
 		out = ok(t, addr, "", "simulate", "--from-group", "app", "--window", "100ms", "--save", file, "--event", "at=20s do=restart member=all down=5s", "-o", "json")
-		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "count: 2") && strings.Contains(string(text), "static: true") {
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "c\n    count: 2\n") && strings.Contains(string(text), "static: true") {
 			break
 		}
 	}
@@ -170,6 +170,21 @@ func TestSimulateALiveGroup(t *testing.T) {
 		t.Errorf("a restart of everybody without a rebalance: %+v", r)
 	}
 	ok(t, "localhost:1", "", "simulate", file, "--set", "static=true")
+	// What if two more join? They are in the file, and do nothing until they are started; a deploy of all goes through those that are there.
+	r := decode[simReport](t, ok(t, "localhost:1", "", "simulate", file, "--event", "at=30s do=start member=new pause=0s", "-o", "json"))
+	if n := len(r.Variants[0].First.Loads); n != 5 || r.Variants[0].Metrics["load_max"].Mean != 1 {
+		t.Errorf("two more: %d members, %v partitions at the most; want 5 and 1", n, r.Variants[0].Metrics["load_max"].Mean)
+	}
+	r = decode[simReport](t, ok(t, "localhost:1", "", "simulate", file, "--event", "at=30s do=rolling member=all pause=30s", "--set", "static=true", "-o", "json"))
+	up := 0
+	for _, m := range r.Variants[0].First.Loads {
+		if m.Up {
+			up++
+		}
+	}
+	if up != 3 || r.Variants[0].Metrics["pause_max_seconds"].Mean > 11 {
+		t.Errorf("after a deploy of all %d are up, and a pause took %v s; want 3, and one after another", up, r.Variants[0].Metrics["pause_max_seconds"].Mean)
+	}
 }
 
 // TestSimulateDocsAreCurrent runs the commands of docs/simulate.md whose output stands there, and compares.

@@ -405,6 +405,8 @@ func (s *Scenario) checkMembers(m Members, path string, at func(path, format str
 	switch {
 	case !goodName(m.Name):
 		return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 249", m.Name)
+	case m.Name == everybody:
+		return at(path+".name", "%s is everybody, and no fleet's name", everybody)
 	case m.Heartbeat >= m.SessionTimeout:
 		return at(path+".heartbeat.interval.ms", "it must be below session.timeout.ms, or every member is silent for too long: %d and %d",
 			time.Duration(m.Heartbeat).Milliseconds(), time.Duration(m.SessionTimeout).Milliseconds())
@@ -489,7 +491,7 @@ func (s *Scenario) checkEvent(e Event, path string, topics map[string]int, fleet
 
 // knows reports whether a name is that of a consumer, a process or a fleet.
 func knows(fleets map[string]*Members, name string) bool {
-	if fleets[name] != nil {
+	if name == everybody || fleets[name] != nil {
 		return true
 	}
 	for k := range min(len(name), nameMost+1) {

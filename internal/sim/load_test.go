@@ -45,6 +45,7 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 		"the protocol to come":           {"members:\n  - group.protocol: consumer", "f.yaml:2: members[1].group.protocol: it takes classic, not \"consumer\""},
 		"a heartbeat above the session":  {"members:\n  - heartbeat.interval.ms: 60000", "f.yaml:2: members[1].heartbeat.interval.ms: it must be below session.timeout.ms"},
 		"a session the broker refuses":   {"members:\n  - session.timeout.ms: 5000", "f.yaml:2: members[1].session.timeout.ms: 5000 is not within group.min.session.timeout.ms (6000)"},
+		"a fleet that is everybody":      {"members:\n  - name: all", "f.yaml:2: members[1].name: all is everybody, and no fleet's name"},
 		"two fleets of a name":           {"members:\n  - name: a\n  - name: a", "f.yaml:3: members[2].name: there are two fleets a"},
 		"two topics of a name":           {"topics:\n  - name: a\n  - name: a", "f.yaml:3: topics[2].name: there are two topics a"},
 		"a topic nobody knows":           {"members:\n  - topics: [x]", "f.yaml:2: members[1].topics: there is no topic x"},

@@ -86,7 +86,7 @@ type Event struct {
 	At     Span   `yaml:"at" default:"0s" min:"0s" max:"744h" doc:"When, from time zero."`
 	When   string `yaml:"when" doc:"Instead of a time: \"c2 revokes\", \"c2 joins\" or \"c2 learns\": as soon as that member has given partitions up, has sent its JoinGroup, or hears of a rebalance; after at, if that is given."`
 	Do     string `yaml:"do" oneof:"start close crash restart rolling pause cut slow add-partitions coordinator-restart" doc:"start: processes start. close: they shut down in order. crash: they die. restart: close (or crash, see how) and start again after down. rolling: restart one after another. pause: all threads stand still, as in a garbage collection. cut: the network holds their messages. slow: processing takes factor times as long. add-partitions: a topic grows. coordinator-restart: the broker goes, and comes back after down."`
-	Member string `yaml:"member" doc:"Whom it happens to: a consumer, a process, or the name of a fleet for all of it."`
+	Member string `yaml:"member" doc:"Whom it happens to: a consumer, a process, or the name of a fleet for all of it; all for everybody who is up, or with start for everybody who is not."`
 	Down   Span   `yaml:"down" default:"10s" min:"0s" max:"24h" doc:"restart, rolling, coordinator-restart: time between stop and start."`
 	How    string `yaml:"how" default:"close" oneof:"close crash" doc:"restart, rolling: how they stop."`
 	For    Span   `yaml:"for" default:"10s" min:"0s" max:"744h" doc:"pause, cut, slow: how long."`
@@ -159,6 +159,9 @@ const (
 	// beatsMax bounds the work of a run: heartbeats, commits by the clock and flushes of all members over the whole time.
 	beatsMax = 2_000_000_000
 )
+
+// everybody is the name that means all members.
+const everybody = "all"
 
 // listMax bounds the lists of a file.
 var listMax = map[string]int{"topics": 10_000, "members": 1000, "events": 10_000, "compare": 100}

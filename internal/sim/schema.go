@@ -121,7 +121,7 @@ func (f field) schema() *schemaNode {
 	return n
 }
 
-// AddEvent adds an event given as "at=10s do=restart member=c1", and checks the scenario. "member=all" is every fleet.
+// AddEvent adds an event given as "at=10s do=restart member=c1", and checks the scenario.
 func (s *Scenario) AddEvent(text string) error {
 	fault := func(format string, args ...any) error {
 		return &FieldError{Field: "event", What: fmt.Sprintf(format, args...)}
@@ -155,13 +155,6 @@ func (s *Scenario) AddEvent(text string) error {
 	if err := s.checkWords(e, path); err != nil {
 		return err
 	}
-	if e.Member != "all" {
-		s.Events = append(s.Events, e)
-		return s.check()
-	}
-	for _, m := range s.Members {
-		e.Member = m.Name
-		s.Events = append(s.Events, e)
-	}
+	s.Events = append(s.Events, e)
 	return s.check()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -101,5 +102,24 @@ func TestTracesAreTheSameEverywhere(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("a run of a seed is not what it was. If the coordinator, an assignor or a model was changed on purpose: go test ./internal/sim -run TestTraces -rewrite\n%s", diff)
+	}
+}
+
+// A deploy of everybody goes through the fleets one process after another, and leaves out who is not there.
+func TestEverybodyIsDeployedInTurn(t *testing.T) {
+	sc := parse(t, "duration: 5m\nmembers: [{name: a, static: true}, {name: b, count: 2, static: true}, {name: late, count: 2, started: false, static: true}]")
+	if err := sc.AddEvent("at=10s do=rolling member=all down=10s pause=20s"); err != nil {
+		t.Fatal(err)
+	}
+	if err := sc.AddEvent("at=4m do=start member=all pause=0s"); err != nil {
+		t.Fatal(err)
+	}
+	w, r := runWorld(t, sc, 1)
+	// Twelve partitions, each without its member for ten seconds; and those that move to the two that come at last, for a heartbeat.
+	if p := r.Paused.Seconds(); p < 120 || p > 120+4*3.2 {
+		t.Errorf("paused %v partition-seconds, want 120 for five in turn", p)
+	}
+	if r.PauseMax < 10*time.Second || r.PauseMax > 11*time.Second || r.AllStopped != 0 || w.running != 7 || r.LoadMin != 1 || r.LoadMax != 2 {
+		t.Errorf("longest pause %v, nothing read for %v, %d members with %d to %d", r.PauseMax, r.AllStopped, w.running, r.LoadMin, r.LoadMax)
 	}
 }

@@ -54,14 +54,14 @@ func (w *world) happened(d time.Duration) { w.quiet = max(w.quiet, w.now.Add(d))
 
 // called reports whether a name means this member: its own, its process's or its fleet's.
 func (m *member) called(name string) bool {
-	return name == m.name || name == m.process || name == m.cfg.Name
+	return name == m.name || name == m.process || name == m.cfg.Name || name == everybody
 }
 
-// processes are the members a name means, by process.
-func (w *world) processes(name string) (out [][]*member) {
+// processes are the members an event means, by process: of everybody those that are up, or those that it can start.
+func (w *world) processes(e *Event) (out [][]*member) {
 	last := ""
 	for _, m := range w.members {
-		if !m.called(name) {
+		if !m.called(e.Member) || e.Member == everybody && m.up == (e.Do == "start") {
 			continue
 		}
 		if m.process != last || len(out) == 0 {
@@ -74,7 +74,7 @@ func (w *world) processes(name string) (out [][]*member) {
 }
 
 func (w *world) do(e *Event) {
-	who := w.processes(e.Member)
+	who := w.processes(e)
 	all := func(do func(m *member)) {
 		for _, process := range who {
 			for _, m := range process {
