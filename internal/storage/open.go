@@ -115,7 +115,7 @@ func (d *logDir) folders() ([]kafka.TopicPartition, error) {
 				return nil, err
 			}
 		case strings.HasSuffix(name, futureFolder), strings.HasSuffix(name, strayFolder):
-			d.store.log.Warn("folder left alone: Kafka moved or disowned it", "folder", d.file(name))
+			d.store.log.Warn("folder left alone: it was moved or put aside", "folder", d.file(name))
 		default:
 			tp, ok := parseFolder(name)
 			if !ok {

@@ -115,8 +115,12 @@ func (s *Store) emptiest(count map[*logDir]int) (*logDir, error) {
 
 // doomedName is a folder name that both Kafka and Open take for deleted, at most 255 bytes.
 func doomedName(tp kafka.TopicPartition, unique string) string {
+	return nameApart(tp, unique, deleteFolder)
+}
+
+func nameApart(tp kafka.TopicPartition, unique, suffix string) string {
 	name := tp.String()
-	if tail := "." + unique + deleteFolder; len(name)+len(tail) > 255 {
+	if tail := "." + unique + suffix; len(name)+len(tail) > 255 {
 		return name[:255-len(tail)] + tail
 	} else {
 		return name + tail
@@ -194,7 +198,13 @@ func (s *Store) Delete(tp kafka.TopicPartition) error { return s.DeleteAll([]kaf
 
 // DeleteAll removes logs: they answer ErrClosed at once, their folders are renamed durably before return and unlinked after
 // file.delete.delay.ms. Reads that hold a Slice may finish it. A log that does not exist is an error, the others go all the same.
-func (s *Store) DeleteAll(tps []kafka.TopicPartition) error {
+func (s *Store) DeleteAll(tps []kafka.TopicPartition) error { return s.removeAll(tps, (*Log).bury) }
+
+// PutAside is DeleteAll for logs that nobody asked to delete: their folders get the name that Kafka gives to strays, and stay. Who knows
+// whose they are can rename or remove them.
+func (s *Store) PutAside(tps []kafka.TopicPartition) error { return s.removeAll(tps, (*Log).putAside) }
+
+func (s *Store) removeAll(tps []kafka.TopicPartition, remove func(*Log) error) error {
 	s.adminMu.Lock()
 	defer s.adminMu.Unlock()
 	var errs []error
@@ -225,7 +235,7 @@ func (s *Store) DeleteAll(tps []kafka.TopicPartition) error {
 		}
 	}
 	for _, l := range logs {
-		if err := l.bury(); err != nil {
+		if err := remove(l); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -239,8 +249,28 @@ func (s *Store) DeleteAll(tps []kafka.TopicPartition) error {
 	return errors.Join(errs...)
 }
 
-// bury renames the folder of a deleted log. Whoever works on its files has finished when it returns.
+// bury renames the folder of a deleted log, to be unlinked later.
 func (l *Log) bury() error {
+	name := l.dir.file(doomedName(l.tp, randomHex()))
+	if err := l.moveTo(name); err != nil {
+		return err
+	}
+	l.dir.sealer.discard(name, true, l.config().FileDeleteDelayMs)
+	return nil
+}
+
+// putAside renames the folder of a log that is not served any more.
+func (l *Log) putAside() error {
+	name := l.dir.file(nameApart(l.tp, randomHex(), strayFolder))
+	if err := l.moveTo(name); err != nil {
+		return err
+	}
+	l.logger().Warn("a log is put aside; remove its folder when nobody needs it", "folder", name, "topic_id", l.id)
+	return nil
+}
+
+// moveTo ends the log and renames its folder. Whoever works on its files has finished when it returns.
+func (l *Log) moveTo(name string) error {
 	if err := l.dir.offlineErr(); err != nil {
 		l.shut()
 		return err
@@ -250,10 +280,8 @@ func (l *Log) bury() error {
 	l.shut()
 	l.epochs.mu.Lock()
 	defer l.epochs.mu.Unlock()
-	name := l.dir.file(doomedName(l.tp, randomHex()))
 	if err := l.store.fs.Rename(l.path, name); err != nil {
-		return l.dir.fail(fmt.Sprintf("deleting %v", l.tp), err)
+		return l.dir.fail(fmt.Sprintf("moving %v away", l.tp), err)
 	}
-	l.dir.sealer.discard(name, true, l.config().FileDeleteDelayMs)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"path"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -429,6 +430,27 @@ func TestALogOfAnEarlierTopicMakesWay(t *testing.T) {
 	r.append(p)
 	if p.HighWatermark() != 1 {
 		t.Errorf("high watermark %d", p.HighWatermark())
+	}
+	// Or nobody deleted it, and the metadata were lost: its records are put aside and stay, also after the next start.
+	for range 2 {
+		r.close()
+		r.open(storage.FlushNever)
+		entries, err := r.disk.ReadDir("/data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		aside := ""
+		for _, e := range entries {
+			if name := e.Name(); strings.HasPrefix(name, "t-0.") && strings.HasSuffix(name, "-stray") {
+				aside = name
+			}
+		}
+		if aside == "" {
+			t.Fatalf("the old log is gone: %v", entries)
+		}
+		if fi, err := r.disk.Stat("/data/" + aside + "/00000000000000000000.log"); err != nil || fi.Size() == 0 {
+			t.Fatalf("the old records are gone: %v", err)
+		}
 	}
 }
 

@@ -74,14 +74,14 @@ type Spec struct {
 }
 
 // Open begins to serve partitions, or takes what the metadata newly says of those it serves already. Logs that are not there are
-// created, all together, since each waits for the disk. A log of the same name that belongs to a topic deleted earlier makes way.
+// created, all together, since each waits for the disk. A log of the same name that belongs to another topic makes way, and is put aside:
+// a topic deleted while the broker was killed leaves one, but so do metadata that were lost, or a folder that Kafka wrote.
 func (s *Set) Open(specs []Spec) error {
 	var missing []storage.CreateSpec
 	var stale []kafka.TopicPartition
 	for _, sp := range specs {
 		log := s.store.Get(sp.Name)
 		if log != nil && !log.TopicID().IsZero() && log.TopicID() != sp.TopicID {
-			s.log.Warn("a log of an earlier topic of this name is deleted", "topic", sp.Name.Topic, "partition", sp.Name.Partition, "topic_id", log.TopicID(), "new_topic_id", sp.TopicID)
 			stale = append(stale, sp.Name)
 			log = nil
 		}
@@ -90,8 +90,8 @@ func (s *Set) Open(specs []Spec) error {
 		}
 	}
 	if len(stale) > 0 {
-		if err := s.store.DeleteAll(stale); err != nil {
-			return fmt.Errorf("delete the logs of earlier topics: %w", err)
+		if err := s.store.PutAside(stale); err != nil {
+			return fmt.Errorf("put the logs of earlier topics aside: %w", err)
 		}
 	}
 	if len(missing) > 0 {
