@@ -104,8 +104,9 @@ func startFault(err error) error {
 	var newer *storage.NewerFormatError
 	var mismatch *storage.MismatchError
 	var locked *vfs.LockedError
+	var gone *storage.MissingError
 	code := exitFailed
-	if errors.As(err, &newer) || errors.As(err, &mismatch) || errors.As(err, &locked) {
+	if errors.As(err, &newer) || errors.As(err, &mismatch) || errors.As(err, &locked) || errors.As(err, &gone) {
 		code = exitHopeless
 	}
 	cure := ""

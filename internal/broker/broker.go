@@ -10,10 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -276,6 +278,7 @@ func (b *Broker) openLogs(dirs []string, im *meta.Image) error {
 	if cfg.ClusterID == "" {
 		cfg.ClusterID = b.static.Broker.ClusterID
 	}
+	cfg.Placed = b.placed(im)
 	cfg.TopicConfig = func(topic string) storage.LogConfig { return b.topicConfig(im, topic).Log }
 	cfg.Observer, cfg.Codecs = b.metrics, b.codecs
 	cfg.OnFlushed = func(l *storage.Log, end int64) { b.parts.Flushed(l, end) }
@@ -317,6 +320,19 @@ func (b *Broker) startController(ctx context.Context, im *meta.Image) error {
 	}
 	b.onClose(func(context.Context) error { d.Close(); return nil })
 	return nil
+}
+
+// placed yields the partitions that this node holds.
+func (b *Broker) placed(im *meta.Image) iter.Seq[kafka.TopicPartition] {
+	return func(yield func(kafka.TopicPartition) bool) {
+		for t := range im.Topics() {
+			for n, p := range t.Partitions() {
+				if p != nil && slices.Contains(p.Replicas, b.node) && !yield(kafka.TopicPartition{Topic: t.Name, Partition: n}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // warnStrays names logs that no topic owns. They are left alone: deleting data is never a guess.

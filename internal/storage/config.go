@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math"
 	"runtime"
@@ -52,6 +53,10 @@ type Config struct {
 	// one is made. A negative NodeID is not compared.
 	ClusterID string
 	NodeID    kafka.NodeID
+
+	// Placed yields the partitions whose logs the metadata know to be here. Open refuses a new directory while some of them are missing:
+	// their disk is not mounted, more likely than not. Nil: nothing is known.
+	Placed iter.Seq[kafka.TopicPartition]
 
 	// TopicConfig gives the settings of the logs found at Open. Default: DefaultLogConfig for all. Called from several goroutines.
 	TopicConfig func(topic string) LogConfig

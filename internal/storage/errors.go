@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"path"
 	"syscall"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
@@ -87,6 +88,18 @@ type MismatchError struct {
 
 func (e *MismatchError) Error() string {
 	return fmt.Sprintf("log directory %s belongs to %s %s, not %s; point log.dirs at this node's own directories", e.Dir, e.Property, e.Found, e.Want)
+}
+
+// MissingError says that a log directory is new while partitions have no log in any: as an empty mount point looks.
+type MissingError struct {
+	Dir   string
+	First kafka.TopicPartition // one of those that are missing
+	Count int
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("log directory %s is new, and %d partitions that have a log are in no directory (%v is one); is its disk not mounted? If what it held is lost for good, "+
+		"write the line version=1 into %s, and they begin empty", e.Dir, e.Count, e.First, path.Join(e.Dir, metaName))
 }
 
 // Refusal is an append that the log's rules turn down; nothing was written. Code is what the client hears.

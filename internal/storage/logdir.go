@@ -44,6 +44,7 @@ type logDir struct {
 	lock    io.Closer
 	id      string // directory.id
 	foreign bool   // last written by Kafka
+	fresh   bool   // nobody has made it a log directory yet
 	clean   bool   // the marker was there at Open
 	suspect bool   // a sync failed here before, so what the kernel says is on the disk may not be
 	epoch   int64  // broker epoch in the marker, -1
@@ -144,6 +145,7 @@ func (d *logDir) identify() error {
 	}
 	switch b, err := readSmall(s.fs, d.file(metaName), maxSmallFile); {
 	case missing(err):
+		d.fresh = true
 	case err != nil:
 		return err
 	default:

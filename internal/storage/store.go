@@ -42,7 +42,7 @@ type Store struct {
 }
 
 // Open locks the log directories, checks whose they are, recovers what an unclean stop left, and starts the background work. On an error
-// everything is unlocked again. Errors: *vfs.LockedError, *NewerFormatError, *MismatchError, *FormatError, or the file system's.
+// everything is unlocked again. Errors: *vfs.LockedError, *NewerFormatError, *MismatchError, *MissingError, *FormatError, or the file system's.
 func Open(cfg Config) (*Store, error) {
 	c, err := cfg.withDefaults()
 	if err != nil {
@@ -74,6 +74,9 @@ func (s *Store) open() error {
 			return err
 		}
 	}
+	if err := s.checkPlaced(); err != nil {
+		return err
+	}
 	if s.cfg.ClusterID == "" {
 		s.cfg.ClusterID = randomID()
 	}
@@ -87,6 +90,9 @@ func (s *Store) open() error {
 			return fmt.Errorf("open log directory %s: %w", d.path, err)
 		}
 	}
+	if n, first := s.unplaced(func(tp kafka.TopicPartition) bool { return s.logs[tp] != nil }); n > 0 {
+		s.log.Error("logs are missing; their partitions begin empty", "logs", n, "topic", first.Topic, "partition", first.Partition)
+	}
 	for _, d := range s.dirs {
 		for range flushLanes {
 			s.wg.Go(func() { d.flusher.run(s.stop) })
@@ -97,6 +103,47 @@ func (s *Store) open() error {
 	}
 	s.startTasks()
 	return nil
+}
+
+// checkPlaced refuses a new directory when partitions are missing. It looks before anything is written there, since after that the directory is
+// new no more.
+func (s *Store) checkPlaced() error {
+	i := slices.IndexFunc(s.dirs, func(d *logDir) bool { return d.fresh })
+	if i < 0 || s.cfg.Placed == nil {
+		return nil
+	}
+	here := make(map[kafka.TopicPartition]bool)
+	for _, d := range s.dirs {
+		entries, err := s.fs.ReadDir(d.path)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if tp, ok := parseFolder(e.Name()); ok && e.IsDir() {
+				here[tp] = true
+			}
+		}
+	}
+	if n, first := s.unplaced(func(tp kafka.TopicPartition) bool { return here[tp] }); n > 0 {
+		return &MissingError{Dir: s.dirs[i].path, First: first, Count: n}
+	}
+	return nil
+}
+
+// unplaced counts the partitions that should be here and are not.
+func (s *Store) unplaced(here func(kafka.TopicPartition) bool) (n int, first kafka.TopicPartition) {
+	if s.cfg.Placed == nil {
+		return 0, first
+	}
+	for tp := range s.cfg.Placed {
+		if !here(tp) {
+			if n == 0 {
+				first = tp
+			}
+			n++
+		}
+	}
+	return n, first
 }
 
 func (s *Store) unlock() {

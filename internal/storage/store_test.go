@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,42 @@ func TestOpenRefuses(t *testing.T) {
 		if !s.Dirs()[0].Clean {
 			t.Error("the refused open took the clean marker away")
 		}
+	})
+	t.Run("an empty mount point where a disk with logs should be", func(t *testing.T) {
+		cfg := testConfig(vfs.NewMemory())
+		cfg.Dirs = []string{"/one", "/two"}
+		placed := []kafka.TopicPartition{{Topic: "t", Partition: 0}, {Topic: "t", Partition: 1}, {Topic: "t", Partition: 2}}
+		s := openStore(t, cfg)
+		for _, tp := range placed {
+			if _, err := s.Create(tp, topicID, DefaultLogConfig()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeStore(t, s)
+		cfg.Placed = slices.Values(placed)
+		closeStore(t, openStore(t, cfg))
+		for _, name := range []string{"/two/t-1", "/two/meta.properties", "/two/barnabas.format", "/two/.kafka_cleanshutdown"} {
+			if err := cfg.FS.RemoveAll(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 { // the refused start does not make the directory an old one
+			var gone *MissingError
+			if _, err := Open(cfg); !errors.As(err, &gone) || gone.Dir != "/two" || gone.Count != 1 || gone.First != placed[1] {
+				t.Fatalf("%v", err)
+			}
+		}
+		// A new disk is welcome while nothing is missing, and so is one that somebody vouches for.
+		cfg.Placed = slices.Values([]kafka.TopicPartition{placed[0], placed[2]})
+		cfg.Dirs = []string{"/one", "/three"}
+		closeStore(t, openStore(t, cfg))
+		cfg.Placed = slices.Values(placed)
+		cfg.Dirs = []string{"/one", "/two"}
+		if err := cfg.FS.Rename("/three/meta.properties", "/two/meta.properties"); err != nil {
+			t.Fatal(err)
+		}
+		overwrite(t, cfg.FS.(*vfs.Memory), "/two/meta.properties", func([]byte) []byte { return []byte("version=1\n") })
+		closeStore(t, openStore(t, cfg))
 	})
 	t.Run("another cluster", func(t *testing.T) {
 		cfg := testConfig(fresh(t))
