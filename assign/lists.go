@@ -50,14 +50,14 @@ func (l *lists[K]) topicsOf(m int32, list []PartitionsOf[K]) []laid {
 	return l.named[l.begin[m]:][:len(list)]
 }
 
-// sameTopics is how many topics two lists have in common at their beginning. It compares as sameKey does.
+// sameTopics is how many topics two lists have in common at their beginning.
 func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
 	n := min(len(list), len(before))
 	list, before = list[:n], before[:n]
 	for i := range list {
 		a, b := &list[i].Topic, &before[i].Topic
 		x, y := (*[2]uint)(unsafe.Pointer(a)), (*[2]uint)(unsafe.Pointer(b))
-		if (x[0] != y[0] || x[1] != y[1] || unsafe.Sizeof(*a) != unsafe.Sizeof(*x)) && *a != *b {
+		if (x[0] != y[0] || x[1] != y[1] || unsafe.Sizeof(*a) != unsafe.Sizeof(*x)) && *a != *b { // sameKey, as a jump
 			return i
 		}
 	}
@@ -87,43 +87,51 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 		last = topics[n-1].t
 		at = l.place(all, last) + 1
 	}
+	gap := 0 // between the last two topics
 	for i := n; i < len(list); {
-		// It may well be the one after that of the other list, or without one, one of the next.
-		key, end := &list[i].Topic, at+guesses
+		// It may well be the one after that of the other list. Dealt lists name every so many-th topic, or one beside that; and without either, it
+		// is likely to be one of the next.
+		key, from := &list[i].Topic, at
 		if n < len(known) {
 			at = l.place(all, known[n].t) + 1
-			end = at + 1
 		}
-		for end = min(end, len(all)); at < end && !sameKey(&keys[all[at]], key); {
-			at++
-		}
-		if at == end {
-			t := l.lookup(key)
-			if at = l.place(all, t); t < 0 || at == len(all) || all[at] != t {
-				return false
+		if at >= len(all) || !sameWords(&keys[all[at]], key) {
+			end := 0
+			if at = from + gap - 2; at < from {
+				at, end = from, min(from+guesses, len(all))
+			} else {
+				end = min(at+3, len(all))
+			}
+			for at < end && !sameWords(&keys[all[at]], key) {
+				at++
+			}
+			if at >= end {
+				t := l.lookup(key)
+				if at = l.place(all, t); t < 0 || at == len(all) || all[at] != t {
+					return false
+				}
 			}
 		}
+		gap = at + 1 - from
 		if all[at] <= last {
 			return false
 		}
 		last = all[at]
-		topics[i] = laid{last, l.base[last], l.size(last)}
+		begin := l.base[last]
+		topics[i] = laid{last, begin, l.base[last+1] - begin}
 		at++
 		i++
-		if n >= len(known) {
-			continue
-		}
 		// As long as both lists name the same topics again, nothing has to be looked up.
 		for n < len(known) && known[n].t <= last {
 			n++
 		}
-		same := sameTopics(list[i:], before[n:])
-		if same > 0 {
+		if n >= len(known) {
+			continue
+		}
+		if same := sameTopics(list[i:], before[n:]); same > 0 {
 			copy(topics[i:], known[n:n+same])
 			i, n = i+same, n+same
 			last = topics[i-1].t
-		}
-		if n == len(known) {
 			at = l.place(all, last) + 1
 		}
 	}

@@ -169,10 +169,14 @@ func (r *roster[K]) guess(key *K, hint int32) int32 {
 
 const guesses = 5
 
-// sameKey is *a == *b. It is quick where both are one string, as an Interner makes them: names and ids are two words each, and the same words
-// are the same key.
-func sameKey[K topicKey](a, b *K) bool {
-	return *(*[2]uint)(unsafe.Pointer(a)) == *(*[2]uint)(unsafe.Pointer(b)) && unsafe.Sizeof(*a) == unsafe.Sizeof([2]uint{}) || *a == *b
+// sameKey is *a == *b. It is quick where both are one string, as an Interner makes them.
+func sameKey[K topicKey](a, b *K) bool { return sameWords(a, b) || *a == *b }
+
+// sameWords is sameKey but for strings that are equal and lie in different memory: names and ids are two words each, and the same words are the
+// same key. (Where words are short, an id is four.)
+func sameWords[K topicKey](a, b *K) bool {
+	x, y := (*[2]uint)(unsafe.Pointer(a)), (*[2]uint)(unsafe.Pointer(b))
+	return x[0] == y[0] && x[1] == y[1] && (unsafe.Sizeof(*a) == unsafe.Sizeof(*x) || *a == *b)
 }
 
 // lookup is a topic's number, or none.
