@@ -312,6 +312,27 @@ func TestScenario43CorruptMiddleSegmentIsCut(t *testing.T) {
 }
 
 // 44. When retention.bytes is exceeded, then only whole oldest segments go, none above HW; log start rises; old offsets give error 1.
+// retention.bytes=0 keeps nothing, as in Kafka; 1 keeps the last segment.
+func TestRetentionOfNoBytes(t *testing.T) {
+	for bytes, left := range map[int64]int{0: 0, 1: 1} {
+		s := openStore(t, testConfig(vfs.NewMemory()))
+		l, _ := segmented(t, s, 60)
+		c := l.Config()
+		c.RetentionBytes = bytes
+		l.SetConfig(c)
+		end, last := l.EndOffset(), segmentBases(l)[len(segmentBases(l))-1]
+		l.SetHighWatermark(end)
+		s.ApplyRetention()
+		want := end
+		if left == 1 {
+			want = last
+		}
+		if l.StartOffset() != want || l.EndOffset() != end {
+			t.Errorf("retention.bytes=%d: the log holds [%d, %d), want [%d, %d)", bytes, l.StartOffset(), l.EndOffset(), want, end)
+		}
+	}
+}
+
 func TestScenario44RetentionByBytes(t *testing.T) {
 	fsys := vfs.NewMemory()
 	s := openStore(t, testConfig(fsys))

@@ -95,7 +95,7 @@ func (l *Log) expired(c *LogConfig, nowMs int64) (n int, why string, err error) 
 		case !last && segEnd <= start:
 			reason = "below the log start"
 		case c.CleanupPolicy&Delete == 0:
-		case c.RetentionBytes >= 0 && size-mine >= c.RetentionBytes && !last:
+		case c.RetentionBytes >= 0 && size-mine >= c.RetentionBytes: // the last one, too, where nothing is to stay
 			reason = "retention.bytes"
 		case c.RetentionMs >= 0:
 			ts, err := s.newest()
