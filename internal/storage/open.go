@@ -316,7 +316,12 @@ func (l *Log) readIdentity(files *folderFiles) error {
 		if err == nil {
 			l.id, err = decodePartitionMetadata(name, b)
 		}
-		if err != nil {
+		var damaged *FormatError
+		if errors.As(err, &damaged) {
+			// As without the file: one folder that does not say whose it is shall not keep all others from being served.
+			l.id = kafka.TopicID{}
+			l.logger().Error("the topic's id cannot be read; the log is taken for that of the topic of its name", "error", err)
+		} else if err != nil {
 			return err
 		}
 	}

@@ -126,6 +126,19 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
+// The id is known to the metadata as well, so a damaged file is no reason to serve nothing at all.
+func TestAFolderThatDoesNotSayWhoseItIsIsTakenByItsName(t *testing.T) {
+	fsys := vfs.NewMemory()
+	s := openStore(t, testConfig(fsys))
+	mustAppend(t, newLog(t, s, DefaultLogConfig()), simple(t, 1, "a"))
+	closeStore(t, s)
+	overwrite(t, fsys, "/data/orders-0/"+metadataName, func(b []byte) []byte { return b[:len(b)-9] })
+	l := openStore(t, testConfig(fsys)).Get(tp0)
+	if l == nil || !l.TopicID().IsZero() || l.EndOffset() != 1 {
+		t.Errorf("got %+v", l)
+	}
+}
+
 func TestEmptyClusterIDIsTakenFromTheDirectory(t *testing.T) {
 	fsys := vfs.NewMemory()
 	closeStore(t, openStore(t, testConfig(fsys)))
