@@ -1,9 +1,6 @@
 package assign
 
-import (
-	"slices"
-	"unsafe"
-)
+import "slices"
 
 // lists reads what members say to hold, as far as it is what an assignor could have answered to this very group: every topic exists and
 // is read by the member, and topics ascend without repeats. Neighbours of one class mostly name the same topics, so that each list is compared
@@ -56,8 +53,7 @@ func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
 	list, before = list[:n], before[:n]
 	for i := range list {
 		a, b := &list[i].Topic, &before[i].Topic
-		x, y := (*[2]uint)(unsafe.Pointer(a)), (*[2]uint)(unsafe.Pointer(b))
-		if (x[0] != y[0] || x[1] != y[1] || unsafe.Sizeof(*a) != unsafe.Sizeof(*x)) && *a != *b { // sameKey, as a jump
+		if differ(a, b) != 0 && *a != *b {
 			return i
 		}
 	}
@@ -77,7 +73,7 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	if len(before) == 0 {
 		// Most lists begin as what the class reads does.
 		base := l.base
-		for ; n < len(list) && sameKey(&keys[all[n]], &list[n].Topic); n++ {
+		for ; n < len(list) && differ(&keys[all[n]], &list[n].Topic) == 0; n++ {
 			t := all[n]
 			from := base[t]
 			topics[n] = laid{t, from, base[t+1] - from}
@@ -95,14 +91,14 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 		if n < len(known) {
 			at = l.place(all, known[n].t) + 1
 		}
-		if at >= len(all) || !sameWords(&keys[all[at]], key) {
+		if at >= len(all) || differ(&keys[all[at]], key) != 0 {
 			end := 0
 			if at = from + gap - 2; at < from {
 				at, end = from, min(from+guesses, len(all))
 			} else {
 				end = min(at+3, len(all))
 			}
-			for at < end && !sameWords(&keys[all[at]], key) {
+			for at < end && differ(&keys[all[at]], key) != 0 {
 				at++
 			}
 			if at >= end {

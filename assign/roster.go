@@ -170,13 +170,17 @@ func (r *roster[K]) guess(key *K, hint int32) int32 {
 const guesses = 5
 
 // sameKey is *a == *b. It is quick where both are one string, as an Interner makes them.
-func sameKey[K topicKey](a, b *K) bool { return sameWords(a, b) || *a == *b }
+func sameKey[K topicKey](a, b *K) bool { return differ(a, b) == 0 || *a == *b }
 
-// sameWords is sameKey but for strings that are equal and lie in different memory: names and ids are two words each, and the same words are the
-// same key. (Where words are short, an id is four.)
-func sameWords[K topicKey](a, b *K) bool {
+// differ is 0 only if *a == *b, and then it is 0 but for strings that lie in different memory: names and ids are two words each, and the same
+// words are the same key. It has no jumps, for loops that are about little else.
+func differ[K topicKey](a, b *K) uint {
 	x, y := (*[2]uint)(unsafe.Pointer(a)), (*[2]uint)(unsafe.Pointer(b))
-	return x[0] == y[0] && x[1] == y[1] && (unsafe.Sizeof(*a) == unsafe.Sizeof(*x) || *a == *b)
+	d := x[0] ^ y[0] | x[1] ^ y[1]
+	if unsafe.Sizeof(*a) != unsafe.Sizeof(*x) && *a != *b {
+		d = 1 // words are short here, and an id is four of them
+	}
+	return d
 }
 
 // lookup is a topic's number, or none.

@@ -3,7 +3,6 @@ package assign
 import (
 	"math/bits"
 	"slices"
-	"unsafe"
 )
 
 // steady is how a group goes on in which every member holds what an assignor gave it, nobody contradicts, and every component is even: the
@@ -167,9 +166,7 @@ func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load, high int32)
 	load -= int32(n)
 	for ; n < len(list); n++ {
 		e, b, t := &list[n], &before[n], &topics[n]
-		// sameWords, as a jump.
-		x, y := (*[2]uint)(unsafe.Pointer(&e.Topic)), (*[2]uint)(unsafe.Pointer(&b.Topic))
-		if x[0] != y[0] || x[1] != y[1] || unsafe.Sizeof(e.Topic) != unsafe.Sizeof(*x) && e.Topic != b.Topic {
+		if differ(&e.Topic, &b.Topic) != 0 {
 			break
 		}
 		var p int32
