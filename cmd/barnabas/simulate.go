@@ -84,6 +84,10 @@ func (a *app) simulate(ctx context.Context, f *simulateFlags, args []string) err
 	case f.schema:
 		_, err := a.out.Write(sim.Schema())
 		return err
+	case f.seed < -1:
+		return usage(fmt.Sprintf("--seed %d is below 0", f.seed), "any number from 0 up is a seed")
+	case f.timeline && (f.compare || f.seeds > 1):
+		return usage("--timeline tells the story of one run, and --compare and --seeds ask for several", "leave one of them out")
 	case f.seeds < 1 || f.seeds > seedsMax:
 		return usage(fmt.Sprintf("--seeds %d is not from 1 to %d", f.seeds, seedsMax), "a hundred tell a mean to within a few percent")
 	case len(args) == 0 && f.fromGroup == "":

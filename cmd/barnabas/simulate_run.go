@@ -26,8 +26,9 @@ type simReport struct {
 
 // simVariant is one column.
 type simVariant struct {
-	Name    string                   `json:"name"`
-	Runs    int                      `json:"runs"`
+	Name string `json:"name"`
+	Runs int    `json:"runs"` // that were finished
+	// Metrics of the runs that were finished; of a single one that was interrupted, as far as it came.
 	Metrics map[string]sim.Statistic `json:"metrics"`
 	// First is the run of the first seed in full.
 	First *sim.Result `json:"first"`
@@ -66,6 +67,15 @@ func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlag
 			col.value[m] = make([]float64, f.seeds)
 		}
 		report.Variants = append(report.Variants, col)
+	}
+	if f.html != "" { // better told before a long run than after
+		file, err := os.OpenFile(f.html, os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return wrap(err, "writing the report")
+		}
+		if err := file.Close(); err != nil {
+			return wrap(err, "writing the report")
+		}
 	}
 	var notes []sim.Note
 	single := len(list) == 1 && f.seeds == 1
@@ -150,6 +160,9 @@ feed:
 				}
 			}
 			v.Runs = len(got)
+			if v.Runs == 0 && v.First != nil { // the run was interrupted: as far as it came
+				got = append(got, metrics[m].Of(v.First))
+			}
 			v.Metrics[metrics[m].Key] = sim.Statistics(got)
 		}
 		report.Whole = report.Whole && v.Runs == f.seeds

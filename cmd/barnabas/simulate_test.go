@@ -84,6 +84,10 @@ func TestSimulateRefusesWithFileLineAndField(t *testing.T) {
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--set", "max.pol.records=1"}, "max.pol.records: there is no such setting; did you mean max.poll.records?")
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--seeds", "0"}, "--seeds 0")
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--event", "at=1s do=explode member=c1"}, "it takes start, close")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--seed", "-5"}, "--seed -5 is below 0")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--compare", "--timeline"}, "--timeline tells the story of one run")
+	// A report that cannot be written is told before the run, which nobody would see the figures of.
+	refused(t, exitFailed, "localhost:1", "", []string{"simulate", "rolling-deploy", "--set", "duration=744h", "--set", "flush.every=1s", "--html", filepath.Join(t.TempDir(), "no", "r.html")}, "r.html does not exist")
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--event", "at=1s do=crash member=c1 down=5s"}, "events[2].down: crash does not look at it; it takes at, when, member")
 	six := "compare: [{name: a}, {name: b}, {name: c}, {name: d}, {name: e}, {name: f}]"
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", write(six), "--compare", "--seeds", "100000"}, "6 variants of 100000 seeds each are 600000 runs; the most is 500000")
@@ -95,6 +99,22 @@ func TestSimulateInterruptedPrintsWhatIsDone(t *testing.T) {
 	r := invokeCtx(t, ctx, "localhost:1", strings.NewReader(""), nil, "simulate", "rolling-deploy", "--compare")
 	if r.code != exitInterrupted || !strings.Contains(r.out, "Interrupted: this is what was done by then.") {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestSimulateInterruptedTellsProgramsHowFarItCame(t *testing.T) {
+	for delay := 10 * time.Millisecond; ; delay *= 2 { // until the interrupt comes when the run has begun
+		ctx, cancel := context.WithTimeout(t.Context(), delay)
+		r := invokeCtx(t, ctx, "localhost:1", strings.NewReader(""), nil, "simulate", "rolling-deploy", "-o", "json", "--set", "duration=744h", "--set", "flush.every=1s")
+		cancel()
+		v := decode[simReport](t, r.out).Variants[0]
+		if v.First == nil || v.First.Records == 0 {
+			continue
+		}
+		if v.Runs != 0 || v.First.Whole || v.Metrics["records"].Mean != float64(v.First.Records) {
+			t.Errorf("%d runs, %v records by the metrics, and the run has %d: %+v", v.Runs, v.Metrics["records"].Mean, v.First.Records, v.First)
+		}
+		return
 	}
 }
 

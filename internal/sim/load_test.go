@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/barnabas-mq/barnabas/scenarios"
 )
@@ -163,6 +165,90 @@ func TestSchemaIsCurrent(t *testing.T) {
 			t.Errorf("a field without words: %s", f)
 		}
 	}
+}
+
+// What is shipped fits the schema that editors check files with, and what it refuses is refused.
+func TestScenariosFitTheSchema(t *testing.T) {
+	var schema map[string]any
+	if err := json.Unmarshal(Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range scenarios.Names() {
+		text, _ := scenarios.Text(name)
+		var file any
+		if err := yaml.Unmarshal(text, &file); err != nil {
+			t.Fatal(err)
+		}
+		if err := fits(schema, file); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, text := range []string{"nam: x", "topics: orders", "members: [{count: 0}]", "members: [{count: x}]", "members: [{partition.assignment.strategy: stickiest}]", "events: [{do: explode}]"} {
+		var file any
+		if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+			t.Fatal(err)
+		}
+		if fits(schema, file) == nil {
+			t.Errorf("the schema takes %s", text)
+		}
+	}
+}
+
+// fits checks a value by as much of JSON schema as Schema uses.
+func fits(schema map[string]any, value any) error {
+	if kinds, ok := schema["anyOf"].([]any); ok {
+		for _, one := range kinds {
+			if fits(one.(map[string]any), value) == nil {
+				return nil
+			}
+		}
+		return fmt.Errorf("%v is none of %v", value, kinds)
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		if schema["type"] != "object" {
+			return fmt.Errorf("%v is not of type %v", v, schema["type"])
+		}
+		fields, listed := schema["properties"].(map[string]any)
+		for name, x := range v {
+			field, ok := fields[name].(map[string]any)
+			if !ok && listed {
+				return fmt.Errorf("there is no field %s", name)
+			}
+			if !ok {
+				continue
+			}
+			if err := fits(field, x); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	case []any:
+		if schema["type"] != "array" {
+			return fmt.Errorf("%v is not of type %v", v, schema["type"])
+		}
+		for _, x := range v {
+			if err := fits(schema["items"].(map[string]any), x); err != nil {
+				return err
+			}
+		}
+	case string:
+		words, _ := schema["enum"].([]any)
+		pattern, _ := schema["pattern"].(string)
+		if schema["type"] != "string" || words != nil && !slices.Contains(words, any(v)) || !strings.Contains(v, pattern) {
+			return fmt.Errorf("%q does not fit %v", v, schema)
+		}
+	case bool:
+		if schema["type"] != "boolean" {
+			return fmt.Errorf("%v is not of type %v", v, schema["type"])
+		}
+	case int:
+		if least, ok := schema["minimum"].(float64); schema["type"] != "integer" && schema["type"] != "number" || ok && float64(v) < least || float64(v) > schema["maximum"].(float64) {
+			return fmt.Errorf("%d does not fit %v", v, schema)
+		}
+	default:
+		return fmt.Errorf("%v is of a kind that no scenario has", v)
+	}
+	return nil
 }
 
 // FuzzLoad looks for texts that a scenario cannot be refused for in order.

@@ -27,6 +27,7 @@ type Result struct {
 	PauseMax      time.Duration `json:"-"`
 	PauseMaxOf    string        `json:"pause_max_of,omitempty"`
 	Pauses        int64         `json:"pauses"`
+	PauseLengths  []Pauses      `json:"pause_lengths,omitempty"`
 	AllStopped    time.Duration `json:"-"` // no partition was read
 	Fenced        time.Duration `json:"-"` // read by members that had been put out, whether or not the owner read it too
 	Unsettled     time.Duration `json:"-"` // from the first disturbance until everybody has what is theirs, all together
@@ -59,6 +60,12 @@ type Count struct {
 	N   int64  `json:"n"`
 }
 
+// Pauses is how many pauses of partitions were shorter than so many milliseconds, and not shorter than half of that.
+type Pauses struct {
+	Below int64 `json:"below_ms"`
+	N     int64 `json:"n"`
+}
+
 // Standing is what a member has at the end.
 type Standing struct {
 	Member     string `json:"member"`
@@ -89,6 +96,11 @@ func (w *world) result() *Result {
 		r.SharedKeys += p.keyed.count
 		r.LagEnd += p.lag(w.now)
 		r.Committed += p.committed - p.committedBefore
+	}
+	for i, n := range m.histogram {
+		if n > 0 {
+			r.PauseLengths = append(r.PauseLengths, Pauses{1 << i, n})
+		}
 	}
 	if p := m.pausedMost; p != nil {
 		r.PauseMaxOf = w.partitionName(p)

@@ -29,15 +29,17 @@ type schemaTop struct {
 }
 
 type schemaNode struct {
-	Type        string      `json:"type,omitempty"`
-	Description string      `json:"description,omitempty"`
-	Enum        []string    `json:"enum,omitempty"`
-	Default     any         `json:"default,omitempty"`
-	Minimum     json.Number `json:"minimum,omitempty"`
-	Maximum     json.Number `json:"maximum,omitempty"`
-	Items       *schemaNode `json:"items,omitempty"`
-	Properties  *schemaMap  `json:"properties,omitempty"`
-	Additional  any         `json:"additionalProperties,omitempty"`
+	Type        string        `json:"type,omitempty"`
+	Description string        `json:"description,omitempty"`
+	Enum        []string      `json:"enum,omitempty"`
+	Pattern     string        `json:"pattern,omitempty"`
+	AnyOf       []*schemaNode `json:"anyOf,omitempty"`
+	Default     any           `json:"default,omitempty"`
+	Minimum     json.Number   `json:"minimum,omitempty"`
+	Maximum     json.Number   `json:"maximum,omitempty"`
+	Items       *schemaNode   `json:"items,omitempty"`
+	Properties  *schemaMap    `json:"properties,omitempty"`
+	Additional  any           `json:"additionalProperties,omitempty"`
 }
 
 // schemaMap keeps its fields in order.
@@ -93,7 +95,9 @@ func (f field) schema() *schemaNode {
 	case f.typ.Kind() == reflect.Slice && isSection(f.typ.Elem()):
 		n = &schemaNode{Type: "array", Items: schemaOf(f.typ.Elem())}
 	case f.typ.Kind() == reflect.Slice:
-		n.Type, n.Items = "array", &schemaNode{Type: "string", Enum: f.oneOf}
+		// One word may stand alone, and several may stand in a line with commas between them.
+		word := &schemaNode{Type: "string", Enum: f.oneOf}
+		n.AnyOf = []*schemaNode{word, {Type: "string", Pattern: ","}, {Type: "array", Items: word}}
 		if f.def != "" {
 			n.Default = []string{f.def}
 		}
