@@ -514,6 +514,10 @@ func TestThreadsVersusProcesses(t *testing.T) {
 	if together.AllStopped < 35*time.Second || apart.AllStopped != 0 {
 		t.Errorf("nothing was read for %v and %v", together.AllStopped, apart.AllStopped)
 	}
+	// The group is not at rest while the only process is away for a restart.
+	if together.LongestSettle < together.PauseMax {
+		t.Errorf("stable again after %v, though a pause took %v", together.LongestSettle, together.PauseMax)
+	}
 	// The crash: 12 partitions stand still until the old sessions end, up to 45 s, or 3 do; the pause of 20 s and the restart of 10 s likewise.
 	if together.Evicted != 4 || apart.Evicted != 1 || together.Paused < 4*apart.Paused {
 		t.Errorf("%d and %d put out, paused %v and %v", together.Evicted, apart.Evicted, together.Paused, apart.Paused)

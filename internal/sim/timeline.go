@@ -164,6 +164,7 @@ func (w *world) oneByOne(who [][]*member, e *Event, do func(process []*member, n
 // restart stops a process and starts it again; then is called when it has started.
 func (w *world) restart(process []*member, e *Event, then func()) {
 	w.pending++
+	w.down++
 	left := len(process)
 	stopped := func() {
 		if left--; left > 0 {
@@ -171,6 +172,7 @@ func (w *world) restart(process []*member, e *Event, then func()) {
 		}
 		w.after(time.Duration(e.Down), func() {
 			w.pending--
+			w.down--
 			w.happened(0)
 			for _, m := range process {
 				m.start()

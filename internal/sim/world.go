@@ -67,6 +67,7 @@ type world struct {
 	running  int
 	unread   int // partitions that nobody reads
 	wanting  int // topics that have such, and members that subscribe to them
+	down     int // processes that were stopped to be started again
 	hooks    []hook
 	pending  int           // timeline events, and parts of them, still to come
 	quiet    vtime.Instant // the last time that something of the timeline happened
@@ -275,7 +276,7 @@ func spread(seed uint64, d time.Duration) time.Duration {
 // settled reports whether everybody who runs has what is theirs, and all of it is read.
 func (w *world) settled() bool {
 	if w.running == 0 {
-		return w.zero != 0
+		return w.zero != 0 && w.down == 0
 	}
 	return w.stable && w.unsteady == 0 && w.wanting == 0
 }
