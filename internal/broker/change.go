@@ -32,6 +32,7 @@ func (b *Broker) configure(im *meta.Image, changed []meta.Resource) {
 	for _, r := range changed {
 		if r.Type == meta.BrokerResource && (r == meta.DefaultBrokerConfigs() || r == meta.BrokerConfigs(b.node)) {
 			b.applyDynamic(im)
+			b.store.Reconfigure(b.running())
 			for t := range im.Topics() {
 				b.parts.Configure(t.Name, b.topicConfig(im, t.Name))
 			}

@@ -61,7 +61,7 @@ func compression(t *config.TopicConfig) batch.Compression {
 }
 
 func (b *Broker) storageConfig(dirs []string) storage.Config {
-	c := &b.static.Broker
+	c, r := &b.config.Load().Broker, b.running()
 	mode := storage.FlushCommit
 	switch c.Log.Flush {
 	case config.FlushInterval:
@@ -72,13 +72,22 @@ func (b *Broker) storageConfig(dirs []string) storage.Config {
 	return storage.Config{
 		Dirs: dirs, FS: b.fs, Logger: b.log, NodeID: b.node, FlushMode: mode,
 		RetentionCheckInterval: c.Log.RetentionCheckInterval, CheckpointInterval: c.Log.RecoveryCheckpointInterval,
-		HighWatermarkInterval: c.Log.HighWatermarkInterval, ProducerExpiration: c.Log.ProducerIDExpiration,
+		HighWatermarkInterval: c.Log.HighWatermarkInterval, ProducerExpiration: r.ProducerExpiration,
 		ProducerSweepInterval: c.Log.ProducerIDExpirationInterval,
-		CleanerDisable:        !c.Cleaner.Enabled, CleanerThreads: int(c.Cleaner.Threads),
-		CleanerDedupeBytes: int64(float64(c.Cleaner.DedupeBufferBytes) / float64(max(1, c.Cleaner.Threads))),
-		CleanerBackoff:     c.Cleaner.Backoff, CleanerIOBytesPerSecond: finite(c.Cleaner.IOBytesPerSecond),
+		CleanerDisable:        !c.Cleaner.Enabled, CleanerThreads: r.CleanerThreads, CleanerDedupeBytes: r.CleanerDedupeBytes,
+		CleanerBackoff: r.CleanerBackoff, CleanerIOBytesPerSecond: r.CleanerIOBytesPerSecond,
 		FlushInterval: c.Log.FlushInterval, IndexCacheBytes: c.Log.IndexCacheBytes,
 		OpenFilesMax: b.segmentFilesMax, ReservedBytes: c.ReservedBytes, RecoveryThreads: int(c.Log.RecoveryThreadsPerDir),
+	}
+}
+
+// running are the settings of the store that follow the configuration while the broker runs.
+func (b *Broker) running() storage.Running {
+	c := &b.config.Load().Broker
+	threads := max(1, int(c.Cleaner.Threads))
+	return storage.Running{
+		CleanerThreads: threads, CleanerDedupeBytes: int64(c.Cleaner.DedupeBufferBytes) / int64(threads), CleanerBackoff: max(c.Cleaner.Backoff, time.Millisecond),
+		CleanerIOBytesPerSecond: finite(c.Cleaner.IOBytesPerSecond), ProducerExpiration: c.Log.ProducerIDExpiration,
 	}
 }
 

@@ -105,7 +105,7 @@ var logRows = []Definition{
 	d("log.initial.task.delay.ms", Long, "30000", Low, "How long after the start the first such look is taken.").atLeast(0).internal().noEffect("the first look is taken after log.retention.check.interval.ms"),
 	d("log.index.cache.bytes", Long, "33554432", Medium, "How much memory the offset and time indexes of closed segments may hold; the least used are read again from disk.").ours().atLeast(1 << 20),
 	d("num.recovery.threads.per.data.dir", Int, "0", High, "How many logs of one directory are opened or recovered at the same time at the start; 0 is twice the number of processors.").atLeast(0).
-		differs("2", "opening logs waits for the disk, so it uses what the machine has"),
+		differs("2", "opening logs waits for the disk, so it uses what the machine has").cluster(),
 	d("replica.high.watermark.checkpoint.interval.ms", Long, "5000", High, "How often the high watermarks are written down."),
 	d("auto.create.topics.enable", Boolean, "true", High, "Whether asking for the metadata of a missing topic creates it."),
 	d("delete.topic.enable", Boolean, "true", High, "Whether topics can be deleted."),
@@ -113,24 +113,24 @@ var logRows = []Definition{
 	d("default.replication.factor", Int, "1", Medium, "Replicas of a topic that is created without a number.").atLeast(1),
 	d("create.topic.policy.class.name", Class, null, Low, "A Java class that may refuse topics.").noEffect(noJVM),
 	d("alter.config.policy.class.name", Class, null, Low, "A Java class that may refuse changes of settings.").noEffect(noJVM),
-	d("producer.id.expiration.ms", Int, "86400000", Low, "A partition forgets an idempotent producer that wrote nothing for so long.").atLeast(1),
+	d("producer.id.expiration.ms", Int, "86400000", Low, "A partition forgets an idempotent producer that wrote nothing for so long.").atLeast(1).cluster(),
 	d("producer.id.expiration.check.interval.ms", Int, "600000", Low, "How often that is looked at.").atLeast(1).internal(),
 }
 
 // cleanerRows: compaction apart from what topics can override.
 var cleanerRows = []Definition{
 	d("log.cleaner.enable", Boolean, "true", Medium, "Whether compacted topics are compacted."),
-	d("log.cleaner.threads", Int, "1", Medium, "How many logs are compacted at the same time.").atLeast(0),
-	d("log.cleaner.backoff.ms", Long, "15000", Medium, "How long the cleaner rests when there is nothing to compact.").atLeast(0),
-	d("log.cleaner.dedupe.buffer.size", Long, "134217728", Medium, "Memory of all cleaners together for the map of keys; it bounds how much one round compacts. It is taken only while compacting.").atLeast(1048576),
+	d("log.cleaner.threads", Int, "1", Medium, "How many logs are compacted at the same time.").atLeast(0).cluster(),
+	d("log.cleaner.backoff.ms", Long, "15000", Medium, "How long the cleaner rests when there is nothing to compact.").atLeast(0).cluster(),
+	d("log.cleaner.dedupe.buffer.size", Long, "134217728", Medium, "Memory of all cleaners together for the map of keys; it bounds how much one round compacts. It is taken only while compacting.").atLeast(1048576).cluster(),
 	d("log.cleaner.io.buffer.load.factor", Double, "0.9", Medium, "How full the map of keys may get.").noEffect(cleanerSizes).must("above 0, at most 1", func(s string) string {
 		if f, _ := parseDouble(s); f <= 0 || f > 1 {
 			return "must be above 0 and at most 1"
 		}
 		return ""
-	}),
-	d("log.cleaner.io.buffer.size", Int, "524288", Medium, "Memory of all cleaners together for reading and writing.").atLeast(0).noEffect(cleanerSizes),
-	d("log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Medium, "The most bytes a second that cleaners read and write together."),
+	}).cluster(),
+	d("log.cleaner.io.buffer.size", Int, "524288", Medium, "Memory of all cleaners together for reading and writing.").atLeast(0).noEffect(cleanerSizes).cluster(),
+	d("log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Medium, "The most bytes a second that cleaners read and write together. A change is for compactions that begin later.").cluster(),
 }
 
 // topicRows: broker-wide defaults of the topic settings in table_topic.go.

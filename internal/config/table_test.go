@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -189,9 +188,7 @@ func TestSettingsAgreeWithApacheKafka(t *testing.T) {
 				name, typ, def, importance, r.Type, ours, r.Importance, r.Ours, r.Gone, r.Internal)
 		}
 		// What opens ports or protects them is not changed at runtime here, and what protects nothing yet must not pretend to.
-		restart := []string{"num.recovery.threads.per.data.dir", "producer.id.expiration.ms", "log.cleaner.threads", "log.cleaner.backoff.ms", "log.cleaner.dedupe.buffer.size",
-			"log.cleaner.io.buffer.load.factor", "log.cleaner.io.buffer.size", "log.cleaner.io.max.bytes.per.second"} // read at the start only
-		stricter := r.Scope == ReadOnly && (slices.Contains(restart, name) || r.NoEffect == noSecurity || name == "listeners" || name == "listener.security.protocol.map")
+		stricter := r.Scope == ReadOnly && (r.NoEffect == noSecurity || name == "listeners" || name == "listener.security.protocol.map")
 		if level == "broker" && r.Scope.String() != scope && !stricter {
 			t.Errorf("%s is %s, in Kafka %s", name, r.Scope, scope)
 		}

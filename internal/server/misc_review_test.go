@@ -144,3 +144,25 @@ func TestBrokerDefaultsTakeEffectAtOnce(t *testing.T) {
 		t.Errorf("compression.type: %+v", got)
 	}
 }
+
+// A cleaner that rests hears of its new settings, and the next start has them, too.
+func TestTheCleanersSettingsTakeEffectAtOnce(t *testing.T) {
+	b := testkit.Start(t, "log.cleaner.backoff.ms=3600000")
+	c := testkit.Dial(t, b.Addr())
+	c.CreateTopic("t", 1, "cleanup.policy", "compact", "segment.bytes", "1048576", "min.cleanable.dirty.ratio", "0", "max.message.bytes", "2000000")
+	fill := func() {
+		for range 3 {
+			if got := c.Produce(9, -1, "t", 0, testkit.Batch(testkit.Record{Key: "k", Value: strings.Repeat("v", 900<<10)})); got.ErrorCode != 0 {
+				t.Fatalf("produce: error %d", got.ErrorCode)
+			}
+		}
+	}
+	fill()
+	setBroker(t, c, "log.cleaner.backoff.ms", "10")
+	b.Logs.Await(t, "log compacted")
+	b.Restart()
+	b.Logs.Take()
+	c = testkit.Dial(t, b.Addr())
+	fill()
+	b.Logs.Await(t, "log compacted")
+}

@@ -52,25 +52,23 @@ func (d *dirtiness) due() bool {
 	return d.segments > d.firstDirty && (d.overdue || d.ratio > d.log.config().MinCleanableDirtyRatio)
 }
 
-// runCleaner is one cleaner thread.
-func (s *Store) runCleaner() {
+// runCleaner is cleaner thread n.
+func (s *Store) runCleaner(n int) {
 	for {
-		cleaned := s.CleanOnce()
-		if cleaned {
-			select {
-			case <-s.stop:
-				return
-			default:
-				continue
-			}
+		r, changed, on := s.wanted(n)
+		if !on || s.stopping() {
+			return
 		}
-		t := time.NewTimer(s.cfg.CleanerBackoff)
+		if s.CleanOnce() {
+			continue
+		}
+		t := time.NewTimer(r.CleanerBackoff)
 		select {
 		case <-s.stop:
-			t.Stop()
-			return
+		case <-changed:
 		case <-t.C:
 		}
+		t.Stop()
 	}
 }
 

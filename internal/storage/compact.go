@@ -21,10 +21,12 @@ type compaction struct {
 	nowMs  int64
 	aborts int64 // of cleanState when it began
 	keys   *cleanMap
-	scan   scanner
-	reader *batch.Reader
-	build  *batch.Builder
-	pace   pacer
+	// keyBytes is what keys may hold.
+	keyBytes int64
+	scan     scanner
+	reader   *batch.Reader
+	build    *batch.Builder
+	pace     pacer
 
 	lastOf  map[int64]int64 // producer -> last offset of the first batch that must go on telling its sequence
 	aborted []AbortedTxn    // by first offset
@@ -54,9 +56,10 @@ func (l *Log) compact(d *dirtiness, nowMs int64) error {
 		return l.dir.fail(fmt.Sprintf("sealing a segment of %v", l.tp), err)
 	}
 	segs := v.segments[:d.segments]
-	c := &compaction{log: l, nowMs: nowMs, aborts: l.cleaning.aborts.Load(), reader: l.store.reader(), build: batch.NewBuilder(l.store.cfg.Codecs), lastOf: l.prod.lastOffsets(l.HighWatermarkCheckpoint())}
+	set := l.store.running.Load()
+	c := &compaction{log: l, nowMs: nowMs, keyBytes: set.CleanerDedupeBytes, aborts: l.cleaning.aborts.Load(), reader: l.store.reader(), build: batch.NewBuilder(l.store.cfg.Codecs), lastOf: l.prod.lastOffsets(l.HighWatermarkCheckpoint())}
 	defer l.store.readers.Put(c.reader)
-	c.pace = pacer{store: l.store, rate: l.store.cfg.CleanerIOBytesPerSecond, began: began}
+	c.pace = pacer{store: l.store, rate: set.CleanerIOBytesPerSecond, began: began}
 	upper := v.segments[d.segments].base
 	var err error
 	if c.aborted, err = l.AbortedTxns(segs[0].base, upper); err != nil {
@@ -143,7 +146,7 @@ func (c *compaction) mapKeys(dirty []*segment, first int64) error {
 		}
 		keys += n
 	}
-	c.keys = newCleanMap(keys, c.log.store.cfg.CleanerDedupeBytes)
+	c.keys = newCleanMap(keys, c.keyBytes)
 	c.restart()
 	for _, s := range dirty {
 		err := c.eachBatch(s, func(b batch.Batch) error {
@@ -168,7 +171,7 @@ func (c *compaction) mapKeys(dirty []*segment, first int64) error {
 		})
 		if err == errFull {
 			if c.keys.last < first {
-				return fmt.Errorf("compact %s with %d bytes for keys: %w", s.file.path(), c.log.store.cfg.CleanerDedupeBytes, errTooManyKeys)
+				return fmt.Errorf("compact %s with %d bytes for keys: %w", s.file.path(), c.keyBytes, errTooManyKeys)
 			}
 			return nil
 		}

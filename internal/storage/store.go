@@ -30,6 +30,8 @@ type Store struct {
 	dirs    []*logDir
 
 	brokerEpoch atomic.Int64
+	running     atomic.Pointer[Running]
+	cleaners    cleaners
 
 	mu     sync.RWMutex
 	logs   map[kafka.TopicPartition]*Log
@@ -53,6 +55,9 @@ func Open(cfg Config) (*Store, error) {
 	s.indexes.max = c.IndexCacheBytes
 	s.readers.New = func() any { return batch.NewReader(c.Codecs) }
 	s.brokerEpoch.Store(-1)
+	s.running.Store(&Running{CleanerThreads: c.CleanerThreads, CleanerDedupeBytes: c.CleanerDedupeBytes, CleanerBackoff: c.CleanerBackoff,
+		CleanerIOBytesPerSecond: c.CleanerIOBytesPerSecond, ProducerExpiration: c.ProducerExpiration})
+	s.cleaners.alive, s.cleaners.changed = make(map[int]bool), make(chan struct{})
 	for _, p := range c.Dirs {
 		d := &logDir{store: s, path: path.Clean(p), saved: make(map[string]map[kafka.TopicPartition]int64)}
 		d.flusher = flusher{dir: d, wake: make(chan struct{}, 1)}
@@ -344,11 +349,7 @@ func (s *Store) startTasks() {
 	if s.cfg.FlushMode == FlushInterval {
 		every(s.cfg.FlushInterval, s.flushDirty)
 	}
-	if !s.cfg.CleanerDisable {
-		for range s.cfg.CleanerThreads {
-			s.wg.Go(s.runCleaner)
-		}
-	}
+	s.startCleaners()
 }
 
 // stopping reports whether Close has begun.
@@ -409,9 +410,9 @@ func (s *Store) CheckpointHighWatermarks() error {
 	return errors.Join(errs...)
 }
 
-// ExpireProducers forgets producers that have not written for Config.ProducerExpiration.
+// ExpireProducers forgets producers that have not written for Running.ProducerExpiration.
 func (s *Store) ExpireProducers() {
-	before := s.now() - s.cfg.ProducerExpiration.Milliseconds()
+	before := s.now() - s.running.Load().ProducerExpiration.Milliseconds()
 	for _, l := range s.unsorted() {
 		if n := l.prod.expire(before); n > 0 {
 			l.logger().Debug("producers expired", "producers", n)
