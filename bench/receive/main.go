@@ -26,7 +26,7 @@ type settings struct {
 	dir          string
 	block, files int
 	flush        bool
-	last         time.Duration
+	warmup, last time.Duration
 }
 
 func main() {
@@ -35,6 +35,7 @@ func main() {
 	flag.IntVar(&s.block, "block", 1_000_012, "bytes of each write")
 	flag.IntVar(&s.files, "files", 1, "files, appended to in turn")
 	flag.BoolVar(&s.flush, "flush", false, "fdatasync after each block")
+	flag.DurationVar(&s.warmup, "warmup", time.Second, "not counted, as in barnabas bench: what is dirty by then slows down what comes after")
 	flag.DurationVar(&s.last, "duration", 5*time.Second, "how long")
 	to := flag.String("send-to", "", "be the other side: send to this address until it hangs up")
 	flag.Parse()
@@ -106,9 +107,13 @@ func receive(l net.Listener, s settings) error {
 	}
 	table := crc32.MakeTable(crc32.Castagnoli)
 	b := make([]byte, s.block)
-	user, system := used()
-	began, blocks := time.Now(), 0
-	for ; time.Since(began) < s.last; blocks++ {
+	var user, system time.Duration
+	began, blocks, warm := time.Now(), 0, false
+	for ; !warm || time.Since(began) < s.last; blocks++ {
+		if !warm && time.Since(began) >= s.warmup {
+			user, system = used()
+			began, blocks, warm = time.Now(), 0, true
+		}
 		if _, err := io.ReadFull(c, b); err != nil {
 			return err
 		}
