@@ -83,6 +83,14 @@ func (d *dealer) ready() {
 	}
 }
 
+// only is the one member below q, or none when there are more of them, or nobody.
+func (d *dealer) only() int32 {
+	if len(d.short) != 1 {
+		return none
+	}
+	return d.short[0]
+}
+
 func (d *dealer) next() int32 {
 	if d.turn == len(d.short) {
 		d.short, d.turn, d.stay = d.short[:d.stay], 0, 0

@@ -7,10 +7,11 @@ import "slices"
 // with the last one whose topics were looked up, and only where they differ is a name looked up.
 type lists[K topicKey] struct {
 	*roster[K]
-	class int32             // of the last list whose topics were looked up, or none
-	list  []PartitionsOf[K] // that list,
-	at    int32             // and where its topics are in r.named
-	begin []int32           // member -> where the topics of its list are in r.named, one after the other
+	class  int32             // of the last list whose topics were looked up, or none
+	list   []PartitionsOf[K] // that list,
+	topics []laid            // its topics,
+	at     int32             // and where they are in r.named
+	begin  []int32           // member -> where the topics of its list are in r.named, one after the other
 }
 
 // laid is a topic that a list names, and where the topic's partitions lie.
@@ -29,14 +30,14 @@ func (l *lists[K]) read(m, k int32, list []PartitionsOf[K]) (topics []laid, ok b
 		before = nil
 	} else if n = sameTopics(list, before); n == len(list) {
 		l.begin[m] = l.at
-		return l.named[l.at:][:n], true
+		return l.topics[:n], true
 	}
 	if !l.name(k, list, n, before) {
 		l.class = none // nobody can be compared with it
 		return nil, false
 	}
 	l.class, l.list, l.begin[m] = k, list, l.at
-	return l.named[l.at:][:len(list)], true
+	return l.topics, true
 }
 
 // topicsOf are the topics of the list of member m, which was read.
@@ -65,10 +66,11 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	if len(list) > len(l.classTopics[k]) {
 		return false
 	}
-	known, keys := l.named[l.at:][:len(before)], l.keys
+	known, keys := l.topics[:len(before)], l.keys
 	l.at = int32(len(l.named))
 	l.named = append(slices.Grow(l.named, len(list)), known[:n]...)[:int(l.at)+len(list)]
 	topics := l.named[l.at:]
+	l.topics = topics
 	all, last, at := l.classTopics[k], none, 0
 	if len(before) == 0 {
 		// Most lists begin as what the class reads does.

@@ -78,7 +78,9 @@ func (s *steady[K]) even(part *component) bool {
 		s.set(m, list)
 	}
 	d.ready()
-	if free > 0 && !(s.hold && free == released) {
+	if m := d.only(); m >= 0 && !s.hold && s.load[m] == 0 && free == d.q {
+		s.welcome(m, part.topics, free)
+	} else if free > 0 && !(s.hold && free == released) {
 		s.changes = slices.Grow(s.changes, int(free))
 		for topics := part.topics; len(topics) > 0; {
 			n := 1
@@ -90,6 +92,33 @@ func (s *steady[K]) even(part *component) bool {
 		}
 	}
 	return true
+}
+
+// welcome sets the list of a member who had nothing and gets all count partitions that nobody holds, or loses.
+func (s *steady[K]) welcome(m int32, topics []int32, count int32) {
+	list, flat := s.room(min(len(topics), int(count)), s.entries), make([]int32, count)
+	taken, gone, base, keys, n, to := s.taken, s.gone, s.base, s.keys, 0, 0
+	for _, t := range topics {
+		begin, end, from := base[t], base[t+1], to
+		for p := begin; p < end; p = (p | 31) + 1 {
+			free := uint32(^taken[p>>5]|gone[p>>5]) >> (p & 31) // of p and those after it
+			for ; free != 0; free &= free - 1 {
+				next := p + int32(bits.TrailingZeros32(free))
+				if next >= end {
+					break
+				}
+				flat[to] = next - begin
+				to++
+			}
+		}
+		if to > from {
+			e := &list[n]
+			e.Topic, e.Partitions = keys[t], flat[from:to:to]
+			n++
+		}
+	}
+	s.answer = s.answer[n:]
+	s.set(m, list[:n:n])
 }
 
 // handOut gives members, in turn, the partitions of topics from t up to end that nobody holds, or loses.
@@ -144,7 +173,7 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load, high int32) 
 				continue
 			}
 		}
-		if t := &s.named[int(s.at)+n]; !s.taken.addAll(t.begin, t.size, e.Partitions) {
+		if t := &s.topics[n]; !s.taken.addAll(t.begin, t.size, e.Partitions) {
 			return 0, 0
 		}
 		last := e.Partitions[len(e.Partitions)-1]
@@ -162,7 +191,7 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load, high int32) 
 //go:noinline
 func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load, high int32) (int, int32, int32) {
 	end := min(len(list), len(before))
-	list, before, topics, lasts, taken := list[:end], before[:end], s.named[s.at:][:end], s.lasts[:end], s.taken
+	list, before, topics, lasts, taken := list[:end], before[:end], s.topics[:end], s.lasts[:end], s.taken
 	load -= int32(n)
 	for ; n < len(list); n++ {
 		e, b, t := &list[n], &before[n], &topics[n]
@@ -208,7 +237,7 @@ func (s *steady[K]) drop(list []PartitionsOf[K], high, load, count int32) []Part
 	if count > 4 { // one by one is for as many as go in a group of some size
 		return s.dropMany(list, load, count)
 	}
-	n, lasts, topics := len(list), s.lasts[:len(list)], s.named[s.at:][:len(list)]
+	n, lasts, topics := len(list), s.lasts[:len(list)], s.topics
 	for n > 0 && lasts[n-1] == high && len(list[n-1].Partitions) == 1 {
 		n--
 		s.gone.add(topics[n].begin + high)
@@ -247,7 +276,7 @@ func (s *steady[K]) drop(list []PartitionsOf[K], high, load, count int32) []Part
 
 // dropMany is drop of a count that is worth a search for the lowest index that goes.
 func (s *steady[K]) dropMany(list []PartitionsOf[K], load, count int32) []PartitionsOf[K] {
-	lasts, topics := s.lasts[:len(list)], s.named[s.at:][:len(list)]
+	lasts, topics := s.lasts[:len(list)], s.topics
 	low, stay := s.cutAt(list, load, count)
 	cut := s.room(len(list), s.entries+s.gains)
 	copy(cut, list)

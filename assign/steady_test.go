@@ -59,6 +59,26 @@ func TestSteadyGroupsGetThePlanOfAnyGroup(t *testing.T) {
 	})
 }
 
+// TestAListThatLosesItsEndIsNotWrittenAnew: it is the beginning of the member's own list, which nobody can append to, and that list is as it was.
+func TestAListThatLosesItsEndIsNotWrittenAnew(t *testing.T) {
+	members, topics := drawGroup(11, 100, 10, "equal")
+	settleGroup(t, CooperativeSticky{}, members, topics)
+	before := fmt.Sprint(members)
+	plan, err := CooperativeSticky{}.Assign(members, topics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range plan[1:10] { // each has one partition of each topic; the first member keeps all
+		owned := members[i+1].Owned
+		if list := a.Partitions; len(list) != 9 || cap(list) != 9 || &list[0] != &owned[0] {
+			t.Errorf("member %d had %v and gets %v, capacity %d", i+1, owned, list, cap(list))
+		}
+	}
+	if after := fmt.Sprint(members); after != before {
+		t.Errorf("%s\nbecame %s", before, after)
+	}
+}
+
 // sameWays sends a group both ways.
 func sameWays(t *rapid.T, members []Member, topics []Topic) {
 	for _, a := range []func(string, []Member) string{cooperativePlan(t, topics), uniformPlan(t, topics)} {
