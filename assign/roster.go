@@ -176,7 +176,7 @@ func sameKey[K topicKey](a, b *K) bool { return differ(a, b) == 0 || *a == *b }
 // words are the same key. It has no jumps, for loops that are about little else.
 func differ[K topicKey](a, b *K) uint {
 	x, y := (*[2]uint)(unsafe.Pointer(a)), (*[2]uint)(unsafe.Pointer(b))
-	d := x[0] ^ y[0] | x[1] ^ y[1]
+	d := (x[0] ^ y[0]) | (x[1] ^ y[1])
 	if unsafe.Sizeof(*a) != unsafe.Sizeof(*x) && *a != *b {
 		d = 1 // words are short here, and an id is four of them
 	}
