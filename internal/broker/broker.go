@@ -279,7 +279,13 @@ func (b *Broker) openLogs(dirs []string, im *meta.Image) error {
 		cfg.ClusterID = b.static.Broker.ClusterID
 	}
 	cfg.Placed = b.placed(im)
-	cfg.TopicConfig = func(topic string) storage.LogConfig { return b.topicConfig(im, topic).Log }
+	cfg.TopicConfig = func(topic string) storage.LogConfig {
+		c := b.topicConfig(im, topic).Log
+		if im.Topic(topic) == nil {
+			keepAll(&c)
+		}
+		return c
+	}
 	cfg.Observer, cfg.Codecs = b.metrics, b.codecs
 	cfg.OnFlushed = func(l *storage.Log, end int64) { b.parts.Flushed(l, end) }
 	cfg.OnOffline = func(dir string, err error) {
@@ -335,11 +341,17 @@ func (b *Broker) placed(im *meta.Image) iter.Seq[kafka.TopicPartition] {
 	}
 }
 
-// warnStrays names logs that no topic owns. They are left alone: deleting data is never a guess.
+// keepAll makes a log's settings those of one that nobody owns: neither retention nor compaction takes anything.
+func keepAll(c *storage.LogConfig) { c.CleanupPolicy, c.RetentionMs, c.RetentionBytes = 0, -1, -1 }
+
+// warnStrays names logs that no topic owns. They are left alone: deleting data is never a guess, and nobody knows their settings.
 func (b *Broker) warnStrays() {
 	im := b.control.Image()
 	for _, l := range b.store.Logs() {
 		if tp := l.TopicPartition(); im.Partition(tp.Topic, tp.Partition) == nil {
+			c := l.Config()
+			keepAll(&c)
+			l.SetConfig(c)
 			b.log.Warn("a log in the data directory belongs to no topic; it is not served and not deleted", "topic", tp.Topic, "partition", tp.Partition)
 		}
 	}
