@@ -43,7 +43,14 @@ func rows() []row {
 		out = append(out, row{fmt.Sprintf("random groups in virtual time %05d-%05d", i*2000, i*2000+1999),
 			fmt.Sprintf("SIM_START=%d SIM_RUNS=2000 go test ./internal/sim -count=1 -timeout 60m -run '^TestTorture$' -v", i*2000)})
 	}
+	for _, property := range []string{"NothingCanBeSaved", "NothingOfTheInputIsChanged", "EveryPlanIsValidAndDoesNotDependOnOrder", "NothingMovesWhenNothingChanged",
+		"GrowthMovesNothing", "CooperativeGroupsAreQuietAfterTwoRounds", "EqualSubscriptionsMeetTheClosedForm", "NamesAreOrderedAsJavaOrdersThem",
+		"WhereNamesLieDoesNotMatter", "ServerAssignorsAnswerAsTheirClientSideTwins", "SimpleServesEverybodyAndEveryPartition", "SteadyGroupsGetThePlanOfAnyGroup"} {
+		out = append(out, row{"assignors, 100,000 groups: " + property,
+			fmt.Sprintf("go test ./assign -count=1 -timeout 60m -run '^Test%s$' -rapid.checks=100000 -v", property)})
+	}
 	return append(out,
+		row{"assignors, 20,000 groups against the oracle", "BARNABAS_ASSIGN_INSTANCES=20000 go test ./assign -count=1 -timeout 60m -run NoPlan -v"},
 		row{"scenarios against paper, 1,000 seeds", "SIM_SEEDS=1000 go test ./internal/sim -count=1 -timeout 60m"},
 		row{"power-cut scripts, cut before every operation", "POWERCUT_SEEDS=1500 go test ./internal/storage -count=1 -timeout 30m -run '^TestPowerCutScripts' -v"},
 		row{"mutation of every sync", "MUTATION=1 go test ./internal/storage -count=1 -timeout 60m -run Mutation -v"},
