@@ -228,17 +228,37 @@ func (b *Broker) directories() (dirs []string, metaDir string, err error) {
 			return nil, "", fmt.Errorf("log.dirs: %w", err)
 		}
 	}
-	if metaDir == "" {
-		metaDir = dirs[0]
+	metaDir, err = findMetadata(dirs, metaDir)
+	return dirs, metaDir, err
+}
+
+const metadataName = "meta.db"
+
+// findMetadata is where the metadata are, or shall be when there are none: in metadata.log.dir if that is set, else in the first log directory
+// that has them, else in the first. Log directories may be given in another order, and a new one may come first; to begin with new metadata then
+// would be to lose all topics.
+func findMetadata(dirs []string, set string) (string, error) {
+	has := func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, metadataName))
+		return err == nil
 	}
-	return dirs, metaDir, nil
+	at := slices.IndexFunc(dirs, has)
+	switch {
+	case set == "" && at < 0:
+		return dirs[0], nil
+	case set == "":
+		return dirs[at], nil
+	case at >= 0 && !has(set):
+		return "", fmt.Errorf("metadata.log.dir=%s has no %s, but the log directory %s has; move it there, or leave metadata.log.dir out", set, metadataName, dirs[at])
+	}
+	return set, nil
 }
 
 func (b *Broker) openMetadata(ctx context.Context, dirs []string, metaDir string) error {
 	if err := b.fs.MkdirAll(metaDir); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	st, err := local.Open(filepath.Join(metaDir, "meta.db"), local.Options{NoSync: b.noSync})
+	st, err := local.Open(filepath.Join(metaDir, metadataName), local.Options{NoSync: b.noSync})
 	if err != nil {
 		var locked *local.LockedError
 		if errors.As(err, &locked) {

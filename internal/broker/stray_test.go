@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/barnabas-mq/barnabas/internal/broker"
@@ -46,4 +47,42 @@ func TestALogThatNoTopicOwnsLosesNothing(t *testing.T) {
 	if fi, err := os.Stat(filepath.Join(old.Dir, "a-0", "00000000000000000000.log")); err != nil || fi.Size() == 0 {
 		t.Errorf("the records that no topic owns are gone: %v", err)
 	}
+}
+
+// The order of log.dirs means nothing, and a new directory may come first: the topics are still there.
+func TestMetadataAreFoundInAnyLogDirectory(t *testing.T) {
+	dir := t.TempDir()
+	one, two, three := filepath.Join(dir, "one"), filepath.Join(dir, "two"), filepath.Join(dir, "three")
+	start := func(set ...string) (*broker.Broker, error) {
+		return tryStart(t, t.Context(), set[0], "PLAINTEXT://127.0.0.1:0", "127.0.0.1:0", set[1:]...)
+	}
+	for i, dirs := range []string{one + "," + two, two + "," + one, three + "," + two + "," + one} {
+		b, err := start(dirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := testkit.Dial(t, b.Addresses()[0])
+		if i == 0 {
+			c.CreateTopic("t", 2)
+		}
+		for part := range int32(2) {
+			if got := c.Produce(9, -1, "t", part, testkit.Batch(testkit.Record{Value: "v"})); got.ErrorCode != 0 || got.BaseOffset != int64(i) {
+				t.Errorf("log.dirs=%s: partition %d: error %d, offset %d, want %d", dirs, part, got.ErrorCode, got.BaseOffset, i)
+			}
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := start(one+","+two+","+three, "metadata.log.dir="+dir); err == nil || !strings.Contains(err.Error(), "the log directory "+one+" has") {
+		t.Errorf("metadata.log.dir without metadata: %v", err)
+	}
+	if err := os.Rename(filepath.Join(one, "meta.db"), filepath.Join(dir, "meta.db")); err != nil {
+		t.Fatal(err)
+	}
+	b, err := start(one+","+two+","+three, "metadata.log.dir="+dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close(t.Context())
 }

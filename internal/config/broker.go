@@ -23,7 +23,7 @@ type Broker struct {
 	ClusterID string `config:"cluster.id"`
 	// LogDirs is log.dirs, or log.dir; empty for an ephemeral broker without either: the caller makes a temporary directory.
 	LogDirs []string
-	// MetadataDir is metadata.log.dir, or the first of LogDirs; "" when that is empty.
+	// MetadataDir is metadata.log.dir; "" when the metadata are in one of LogDirs.
 	MetadataDir     string
 	ReservedBytes   int64         `config:"log.dirs.reserved.bytes"`
 	ShutdownTimeout time.Duration `config:"shutdown.timeout.ms"`
@@ -221,9 +221,7 @@ func (l *loader) identity(c *Config) {
 		}
 		seen[dir] = true
 	}
-	if b.MetadataDir = c.Value("metadata.log.dir"); b.MetadataDir == "" && len(b.LogDirs) > 0 {
-		b.MetadataDir = b.LogDirs[0]
-	}
+	b.MetadataDir = c.Value("metadata.log.dir")
 }
 
 // Value is the effective text of a broker setting: dynamic for this broker, dynamic for all, static, default; "" when it has none.

@@ -38,7 +38,7 @@ func TestStartWithoutAnySettings(t *testing.T) {
 		t.Fatal(err, warnings)
 	}
 	want := Broker{
-		NodeID: 1, LogDirs: []string{"./barnabas-data"}, MetadataDir: "./barnabas-data", ReservedBytes: 16 << 20, ShutdownTimeout: 30 * time.Second,
+		NodeID: 1, LogDirs: []string{"./barnabas-data"}, ReservedBytes: 16 << 20, ShutdownTimeout: 30 * time.Second,
 		LogLevel: "info", LogFormat: "text",
 		Listeners: []Listener{{Name: "PLAINTEXT", Protocol: "PLAINTEXT", Host: "127.0.0.1", Port: 9092,
 			Advertised: true, AdvertisedHost: "127.0.0.1", AdvertisedPort: 9092}},
@@ -157,7 +157,7 @@ log.rentention.bytes=5
 	if diff := cmp.Diff(want, c.Broker.Listeners); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"/tmp/a", "/tmp/b"}, c.Broker.LogDirs); diff != "" || c.Broker.NodeID != 7 || c.Broker.MetadataDir != "/tmp/a" {
+	if diff := cmp.Diff([]string{"/tmp/a", "/tmp/b"}, c.Broker.LogDirs); diff != "" || c.Broker.NodeID != 7 || c.Broker.MetadataDir != "" {
 		t.Errorf("%s %+v", diff, c.Broker)
 	}
 	if c.Topic(nil).RetentionMs != 24*3600*1000 {

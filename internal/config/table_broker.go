@@ -29,7 +29,7 @@ var identityRows = []Definition{
 	d("log.dirs", List, null, High, "The directories that hold the partitions, separated by commas. A new partition goes to the one with the fewest. The flag --data-dir sets it."),
 	d("log.dir", List, "./barnabas-data", High, "The directory that holds the partitions when log.dirs is not set.").
 		differs("/tmp/kafka-logs", "a system that empties /tmp must not delete records"),
-	d("metadata.log.dir", String, null, High, "The directory of the metadata store; the first of log.dirs when not set."),
+	d("metadata.log.dir", String, null, High, "The directory of the metadata store. When not set it is the one of log.dirs that has a meta.db, else the first."),
 	d("log.dirs.reserved.bytes", Long, "16777216", Medium, "How much free space of each log directory is kept for metadata, checkpoints and truncation. With less free than this, appends are refused while everything else goes on.").
 		ours().atLeast(0),
 	d("cordoned.log.dirs", List, "", Medium, "Log directories that get no new partitions.").perBroker().noEffect("all log directories take new partitions"),
