@@ -19,7 +19,7 @@ type steady[K topicKey] struct {
 	taken   marks // partitions that somebody holds; also those that it loses, since nobody else may claim them
 	gone    marks // the latter
 	load    []int32
-	lasts   []int32 // of the list read last: the last partition of each entry
+	lasts   []int32 // scratch of dropMany: the last partition of each entry
 	entries int     // of lists that are still to be read
 	gains   int     // about how many entries of the answer will be for what lists lose
 }
@@ -64,7 +64,7 @@ func (s *steady[K]) even(part *component) bool {
 			continue
 		}
 		s.entries -= len(list)
-		load, high := s.take(m, k, list)
+		load, top := s.take(m, k, list)
 		if load == 0 {
 			return false
 		}
@@ -72,7 +72,7 @@ func (s *steady[K]) even(part *component) bool {
 		keep := d.keeps(m, load)
 		free -= keep
 		if load > keep {
-			list = s.drop(list, high, load, load-keep)
+			list = s.drop(list, top, load, load-keep)
 			released += load - keep
 		}
 		s.set(m, list)
@@ -150,14 +150,14 @@ func (s *steady[K]) handOut(d *dealer, t, end int32) {
 	s.changes = s.changes[:len(s.changes)+n]
 }
 
-// take reads the list of member m, which is of class k, and marks its partitions. It answers how many they are, and the highest index; 0 when
-// the class does not read all topics, or topics or partitions do not ascend, or somebody else has one.
-func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load, high int32) {
+// take reads the list of member m, which is of class k, and marks its partitions. It answers how many they are, and which entry has the highest
+// index, the last such; 0 when the class does not read all topics, or topics or partitions do not ascend, or somebody else has one.
+func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top int) {
 	n, before := 0, s.list
 	if k != s.class {
 		before = nil
 	} else {
-		n, load, high = s.few(list, before, 0, 0, 0) // nearly always, that is all
+		n, load, top = s.few(list, before, 0, 0, 0) // nearly always, that is all
 	}
 	for n < len(list) {
 		e := &list[n]
@@ -169,29 +169,33 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load, high int32) 
 		}
 		if len(e.Partitions) <= 2 {
 			was := n
-			if n, load, high = s.few(list, before, n, load, high); n > was {
+			if n, load, top = s.few(list, before, n, load, top); n > was {
 				continue
 			}
 		}
 		if t := &s.topics[n]; !s.taken.addAll(t.begin, t.size, e.Partitions) {
 			return 0, 0
 		}
-		last := e.Partitions[len(e.Partitions)-1]
-		s.lasts[n], high = last, max(high, last)
+		if e.highest() >= list[top].highest() {
+			top = n
+		}
 		load += int32(len(e.Partitions))
 		n++
 	}
 	s.begin[m] = s.at
-	return load, high
+	return load, top
 }
 
 // few is take from the n-th entry on, for as long as the list names the same topics as the one before, and one or two partitions of each, which
 // nobody has. It is a loop with little to keep in mind, since it is where a rebalance spends its time.
 //
 //go:noinline
-func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load, high int32) (int, int32, int32) {
-	end := min(len(list), len(before))
-	list, before, topics, lasts, taken := list[:end], before[:end], s.topics[:end], s.lasts[:end], s.taken
+func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load int32, top int) (int, int32, int) {
+	end, high := min(len(list), len(before)), none
+	if n > 0 {
+		high = list[top].highest()
+	}
+	list, before, topics, taken := list[:end], before[:end], s.topics[:end], s.taken
 	load -= int32(n)
 	for ; n < len(list); n++ {
 		e, b, t := &list[n], &before[n], &topics[n]
@@ -226,61 +230,73 @@ func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load, high int32)
 			break
 		}
 		taken[w] |= bit
-		lasts[n], high = p, max(high, p)
+		if p >= high {
+			high, top = p, n
+		}
 	}
-	return n, load + int32(n), high
+	return n, load + int32(n), top
+}
+
+// highest is the last partition of an entry, or none.
+func (e *PartitionsOf[K]) highest() int32 {
+	if len(e.Partitions) == 0 {
+		return none
+	}
+	return e.Partitions[len(e.Partitions)-1]
+}
+
+// topOf is the last entry of those with the highest index.
+func topOf[K topicKey](list []PartitionsOf[K]) (top int) {
+	high := none
+	for i := range list {
+		if p := list[i].highest(); p >= high {
+			high, top = p, i
+		}
+	}
+	return top
 }
 
 // drop is the list that was read last without count of its partitions: those with the highest index, and of one index, those of the last
 // topics. What is left is a part of the list where that will do.
-func (s *steady[K]) drop(list []PartitionsOf[K], high, load, count int32) []PartitionsOf[K] {
+func (s *steady[K]) drop(list []PartitionsOf[K], top int, load, count int32) []PartitionsOf[K] {
 	if count > 4 { // one by one is for as many as go in a group of some size
-		return s.dropMany(list, load, count)
+		return s.dropMany(list, top, load, count)
 	}
-	n, lasts, topics := len(list), s.lasts[:len(list)], s.topics
-	for n > 0 && lasts[n-1] == high && len(list[n-1].Partitions) == 1 {
-		n--
-		s.gone.add(topics[n].begin + high)
+	n, topics := len(list), s.topics
+	for top == n-1 && len(list[top].Partitions) == 1 {
+		n = top
+		s.gone.add(topics[n].begin + list[n].highest())
 		if count--; count == 0 {
 			return list[:n:n]
 		}
+		top = topOf(list[:n])
 	}
 	cut, emptied := s.room(n, s.entries+s.gains), false
 	copy(cut, list)
-	for i := n - 1; ; i-- {
-		for ; i >= 0 && lasts[i] != high; i-- {
-		}
-		if i < 0 { // the next index
-			high = slices.Max(lasts[:n])
-			i = n
-			continue
-		}
-		s.gone.add(topics[i].begin + high)
-		e := &cut[i]
-		if k := len(e.Partitions) - 1; k > 0 {
-			e.Partitions = e.Partitions[:k:k]
-			lasts[i] = e.Partitions[k-1]
-		} else {
-			lasts[i], emptied = none, true
-		}
+	for {
+		e := &cut[top]
+		k := len(e.Partitions) - 1
+		s.gone.add(topics[top].begin + e.Partitions[k])
+		e.Partitions = e.Partitions[:k:k]
+		emptied = emptied || k == 0
 		if count--; count == 0 {
 			break
 		}
+		top = topOf(cut)
 	}
 	if emptied {
-		n = closeUp(cut, lasts)
+		n = closeUp(cut)
 	}
 	s.answer = s.answer[n:]
 	return cut[:n:n]
 }
 
 // dropMany is drop of a count that is worth a search for the lowest index that goes.
-func (s *steady[K]) dropMany(list []PartitionsOf[K], load, count int32) []PartitionsOf[K] {
-	lasts, topics := s.lasts[:len(list)], s.topics
-	low, stay := s.cutAt(list, load, count)
+func (s *steady[K]) dropMany(list []PartitionsOf[K], top int, load, count int32) []PartitionsOf[K] {
+	low, stay := s.cutAt(list, list[top].highest(), load, count)
 	cut := s.room(len(list), s.entries+s.gains)
 	copy(cut, list)
-	for i, p := range lasts {
+	for i, p := range s.lasts[:len(list)] {
 		if p < low {
 			continue
 		}
@@ -294,22 +310,20 @@ func (s *steady[K]) dropMany(list []PartitionsOf[K], load, count int32) []Partit
 			at++
 		}
 		for _, p := range partitions[at:] {
-			s.gone.add(topics[i].begin + p)
+			s.gone.add(s.topics[i].begin + p)
 		}
-		if cut[i].Partitions = partitions[:at:at]; at == 0 {
-			lasts[i] = none
-		}
+		cut[i].Partitions = partitions[:at:at]
 	}
-	n := closeUp(cut, lasts)
+	n := closeUp(cut)
 	s.answer = s.answer[n:]
 	return cut[:n:n]
 }
 
-// closeUp takes out the entries whose last partition is none, and answers how many are left.
-func closeUp[T any](list []T, lasts []int32) (n int) {
+// closeUp takes out the entries that are left without partitions, and answers how many others there are.
+func closeUp[K topicKey](list []PartitionsOf[K]) (n int) {
 	from := 0 // list[from:] has not moved to n yet
 	for i := range list {
-		if lasts[i] < 0 {
+		if len(list[i].Partitions) == 0 {
 			if n < from {
 				copy(list[n:], list[from:i])
 			}
@@ -323,10 +337,13 @@ func closeUp[T any](list []T, lasts []int32) (n int) {
 }
 
 // cutAt says of a list that was just read where it ends when count of its partitions go: those above index low, and of those with index low all but
-// the first few, which stay.
-func (s *steady[K]) cutAt(list []PartitionsOf[K], load, count int32) (low, stay int32) {
-	high, with := slices.Max(s.lasts[:len(list)])+1, load
-	for high-low > 1 {
+// the first few, which stay. The highest index is high. It fills s.lasts.
+func (s *steady[K]) cutAt(list []PartitionsOf[K], high, load, count int32) (low, stay int32) {
+	for i := range list {
+		s.lasts[i] = list[i].highest()
+	}
+	with := load
+	for high++; high-low > 1; {
 		mid := low + (high-low)/2
 		if n := s.from(list, mid); n >= count {
 			low, with = mid, n
