@@ -280,7 +280,12 @@ func (l *Log) moveTo(name string) error {
 	l.shut()
 	l.epochs.mu.Lock()
 	defer l.epochs.mu.Unlock()
-	if err := l.store.fs.Rename(l.path, name); err != nil {
+	err := l.store.fs.Rename(l.path, name)
+	if missing(err) { // somebody removed it by hand; the other partitions need not suffer for it
+		l.logger().Warn("the folder of a log is gone already", "folder", l.path)
+		return nil
+	}
+	if err != nil {
 		return l.dir.fail(fmt.Sprintf("moving %v away", l.tp), err)
 	}
 	return nil

@@ -126,6 +126,20 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
+func TestAFolderThatSomebodyRemovedIsDeleted(t *testing.T) {
+	fsys := vfs.NewMemory()
+	s := openStore(t, testConfig(fsys))
+	mustAppend(t, newLog(t, s, DefaultLogConfig()), simple(t, 1, "a"))
+	if err := fsys.RemoveAll("/data/orders-0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(tp0); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	mustAppend(t, newLog(t, s, DefaultLogConfig()), simple(t, 1, "b")) // the directory is online, and the name is free
+	closeStore(t, s)
+}
+
 // The id is known to the metadata as well, so a damaged file is no reason to serve nothing at all.
 func TestAFolderThatDoesNotSayWhoseItIsIsTakenByItsName(t *testing.T) {
 	fsys := vfs.NewMemory()
