@@ -79,6 +79,28 @@ func TestAListThatLosesItsEndIsNotWrittenAnew(t *testing.T) {
 	}
 }
 
+// TestOfOneIndexTheLastTopicGoes: by either way, however many partitions of each topic a list names.
+func TestOfOneIndexTheLastTopicGoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		// Every entry of the first list ends with the same index, and some of them go, or all and more.
+		n, each := rapid.IntRange(2, 6).Draw(t, "topics"), rapid.Int32Range(1, 5).Draw(t, "partitions of each")
+		less := rapid.Int32Range(0, each-1).Draw(t, "of the other")
+		members, topics := drawGroup(2, n, n, "equal")
+		for i := range topics {
+			topics[i].Partitions = each + less
+			var p []int32
+			for k := range each + less {
+				p = append(p, k)
+			}
+			members[0].Owned = append(members[0].Owned, TopicPartitions{topics[i].Name, p[less:]})
+			if less > 0 {
+				members[1].Owned = append(members[1].Owned, TopicPartitions{topics[i].Name, p[:less]})
+			}
+		}
+		sameWays(t, members, topics)
+	})
+}
+
 // sameWays sends a group both ways.
 func sameWays(t *rapid.T, members []Member, topics []Topic) {
 	for _, a := range []func(string, []Member) string{cooperativePlan(t, topics), uniformPlan(t, topics)} {
