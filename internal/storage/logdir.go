@@ -53,6 +53,7 @@ type logDir struct {
 	sealer  sealer
 	offline atomic.Pointer[OfflineError]
 	room    atomic.Int64 // bytes that may be appended before the file system's usage is asked again
+	full    atomic.Bool  // the last answer was that there is no room, and the log says so
 
 	saveMu sync.Mutex // one writer of checkpoints at a time
 	saved  map[string]map[kafka.TopicPartition]int64
@@ -106,9 +107,15 @@ func (d *logDir) roomFor(n int) error {
 	}
 	if u.Free-int64(n) < reserved {
 		d.room.Store(0)
+		if d.full.CompareAndSwap(false, true) { // clients only hear a code, and try again for as long as they may
+			d.store.log.Error("the disk is down to its reserve, appends are refused", "dir", d.path, "free", u.Free, "reserved", reserved)
+		}
 		return &FullError{Dir: d.path, Free: u.Free, Reserved: reserved}
 	}
 	d.room.Store(min(u.Free-reserved-int64(n), 4<<20))
+	if u.Free-int64(n) >= reserved+4<<20 && d.full.CompareAndSwap(true, false) { // not at the edge, where large appends find none and small ones do
+		d.store.log.Info("the disk has room again, appends are taken", "dir", d.path, "free", u.Free)
+	}
 	return nil
 }
 

@@ -148,6 +148,8 @@ func TestReserveRefusesAppendsBeforeTheDiskIsFull(t *testing.T) {
 	mem.SetTotal(8 << 20)
 	cfg := testConfig(mem)
 	cfg.ReservedBytes = 4 << 20
+	logs := new(logCapture)
+	cfg.Logger = logs.logger()
 	s := openStore(t, cfg)
 	l := newLog(t, s, DefaultLogConfig())
 	big := strings.Repeat("x", 256<<10)
@@ -163,6 +165,12 @@ func TestReserveRefusesAppendsBeforeTheDiskIsFull(t *testing.T) {
 			break
 		}
 	}
+	for range 3 {
+		tryAppend(l, simple(t, 1, big), Client)
+	}
+	if n := strings.Count(logs.String(), "down to its reserve"); n != 1 {
+		t.Errorf("the log says %d times that the disk is full, want once:\n%s", n, logs.String())
+	}
 	end := l.EndOffset()
 	if end < 10 || len(readAll(t, l, 0)) != int(end) {
 		t.Errorf("%d batches fitted", end)
@@ -170,6 +178,9 @@ func TestReserveRefusesAppendsBeforeTheDiskIsFull(t *testing.T) {
 	mem.SetTotal(64 << 20)
 	if r := mustAppend(t, l, simple(t, 1, big)); r.BaseOffset != end {
 		t.Errorf("with room again: %+v", r)
+	}
+	if !strings.Contains(logs.String(), "has room again") {
+		t.Error("the log does not say that there is room again")
 	}
 	closeStore(t, s)
 }
