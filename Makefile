@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test test-all race cross interop-install interop explain-matrix wire-diff kill sim golden bench bench-assignors long docs clean
+.PHONY: help build check test test-all race cross interop-install interop explain-matrix wire-diff kill sim golden bench bench-assignors long clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ race: ## Go tests under the race detector (needs a C compiler); internal/sim has
 cross: ## build and vet for every platform that is promised
 	@set -e; for os in linux darwin windows; do for arch in amd64 arm64; do \
 		echo "$$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/barnabas; \
-	done; GOOS=$$os GOARCH=amd64 $(GO) vet ./...; done
+		GOOS=$$os GOARCH=$$arch $(GO) vet ./...; done; done
 
 interop-install: ## what the real clients need: Debian packages, Maven, npm, PyPI
 	./interop/install.sh

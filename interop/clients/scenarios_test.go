@@ -345,7 +345,7 @@ func TestAdmin(t *testing.T) {
 	})
 }
 
-// TestCodecs also is the cross-reading: what each client writes with each codec, the reference reads back exactly; TestCrossReading has all
+// TestCodecs also is the cross-reading: what each client writes with each codec, the reference reads back exactly; TestScenario09CrossReading has all
 // the others read the same bytes.
 func TestCodecs(t *testing.T) {
 	each(t, clients.ScenarioCodecs, nil, func(t *testing.T, ctx context.Context, c clients.Client) {
@@ -424,7 +424,7 @@ func unreadable(c clients.Client, x crossTopic) string {
 	return ""
 }
 
-func TestCrossReading(t *testing.T) {
+func TestScenario09CrossReading(t *testing.T) {
 	addr := shared(t).Addr
 	crossTopics.Do(func() {
 		for _, w := range selected(t) {
