@@ -12,6 +12,7 @@ type lists[K topicKey] struct {
 	topics []laid            // its topics,
 	at     int32             // and where they are in r.named
 	begin  []int32           // member -> where the topics of its list are in r.named, one after the other
+	copies bool              // names lie in memory of their own, so that they cannot be told by that
 }
 
 // laid is a topic that a list names, and where the topic's partitions lie.
@@ -93,7 +94,7 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 		if n < len(known) {
 			at = l.place(all, known[n].t) + 1
 		}
-		if at >= len(all) || differ(&keys[all[at]], key) != 0 {
+		if at >= len(all) || differ(&keys[all[at]], key) != 0 && (!l.copies || keys[all[at]] != *key) {
 			end := 0
 			if at = from + gap - 2; at < from {
 				at, end = from, min(from+guesses, len(all))
@@ -108,6 +109,7 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 				if at = l.place(all, t); t < 0 || at == len(all) || all[at] != t {
 					return false
 				}
+				l.copies = l.copies || differ(&keys[t], key) != 0
 			}
 		}
 		gap = at + 1 - from

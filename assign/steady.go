@@ -156,7 +156,7 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top in
 	n, before := 0, s.list
 	if k != s.class {
 		before = nil
-	} else {
+	} else if !s.copies {
 		n, load, top = s.few(list, before, 0, 0, 0) // nearly always, that is all
 	}
 	for n < len(list) {
@@ -167,11 +167,12 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top in
 			}
 			s.class, s.list, before = k, list, list
 		}
-		if len(e.Partitions) <= 2 {
+		if len(e.Partitions) <= 2 && !s.copies {
 			was := n
 			if n, load, top = s.few(list, before, n, load, top); n > was {
 				continue
 			}
+			s.copies = true // or there is something wrong with e
 		}
 		if t := &s.topics[n]; !s.taken.addAll(t.begin, t.size, e.Partitions) {
 			return 0, 0
