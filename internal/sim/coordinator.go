@@ -81,9 +81,6 @@ func (w *world) readmit(v *record.GroupMetadataValue) {
 				m.fenced = false
 				for _, h := range m.holds {
 					if h.zombie {
-						if h.ready {
-							h.p.fenced--
-						}
 						m.claim(h)
 					}
 				}

@@ -485,6 +485,7 @@ func (m *member) starve(d time.Duration) {
 // standStill tells its partitions that the member stands still, or goes on.
 func (m *member) standStill() {
 	for _, h := range m.holds {
+		m.recount(h)
 		h.p.change()
 	}
 }

@@ -291,9 +291,6 @@ func (m *member) settleIn(assigned []*partition) {
 	for _, p := range assigned {
 		if h := has[p]; h != nil {
 			if h.zombie && !m.fenced {
-				if h.ready {
-					p.fenced--
-				}
 				m.claim(h)
 			}
 			continue

@@ -426,7 +426,7 @@ func (s *Scenario) checkMembers(m Members, path string, at func(path, format str
 // eventWords are the fields of an event that count, by what it does, beside at, when and do.
 var eventWords = map[string][]string{
 	"start": {"member", "pause", "jitter"}, "close": {"member"}, "crash": {"member"}, "restart": {"member", "down", "how"},
-	"rolling": {"member", "down", "how", "pause", "jitter"}, "pause": {"member", "for"}, "cut": {"member", "for", "path", "mode"},
+	"rolling": {"member", "down", "how", "pause", "jitter"}, "pause": {"member", "for"}, "cut": {"member", "for", "path", "requests", "mode"},
 	"slow": {"member", "for", "factor"}, "add-partitions": {"topic", "to"}, "coordinator-restart": {"down"},
 }
 

@@ -98,6 +98,15 @@ type hold struct {
 	sent int64 // the last offset committed
 	// ready: the position is known. zombie: the member was put out, or left behind, while it had it. gone: the member has it no longer.
 	ready, zombie, gone bool
+	counted             bool // in its partition's fenced
+}
+
+// recount keeps the partition's number of members that read it without right: those that stand still do not read.
+func (m *member) recount(h *hold) {
+	if misreads := h.zombie && h.ready && !h.gone && !m.stalled(); misreads != h.counted {
+		h.counted = misreads
+		h.p.fenced += int32(sign(misreads))
+	}
 }
 
 func (w *world) addFleet(cfg *Members) {
@@ -308,8 +317,8 @@ func (m *member) shutDown() {
 // dropAll gives up everything it holds.
 func (m *member) dropAll() {
 	for _, h := range m.holds {
-		m.release(h)
 		h.gone = true
+		m.release(h)
 	}
 	m.holds = m.holds[:0]
 	m.flowing = false
@@ -326,11 +335,8 @@ func (m *member) drop(gone map[*partition]bool) {
 }
 
 func (m *member) release(h *hold) {
-	if h.zombie {
-		if h.ready {
-			h.p.fenced--
-		}
-	} else if h.p.owner == m {
+	m.recount(h)
+	if !h.zombie && h.p.owner == m {
 		h.p.owner, h.p.ready = nil, false
 		m.w.owners.Drop(h.p.index, int32(m.index))
 	}
@@ -339,11 +345,9 @@ func (m *member) release(h *hold) {
 
 // claim makes a hold known to its partition.
 func (m *member) claim(h *hold) {
-	if h.zombie = m.fenced || m.joinedGeneration == 0; h.zombie {
-		if h.ready {
-			h.p.fenced++
-		}
-	} else {
+	h.zombie = m.fenced || m.joinedGeneration == 0
+	m.recount(h)
+	if !h.zombie {
 		m.w.check(m.w.owners.Take(h.p.index, int32(m.index)))
 		h.p.owner, h.p.ready = m, h.ready
 	}
@@ -360,9 +364,7 @@ func (m *member) fence() {
 		}
 		m.release(h)
 		h.zombie = true
-		if h.ready {
-			h.p.fenced++
-		}
+		m.recount(h)
 		h.p.change()
 	}
 }
@@ -374,9 +376,8 @@ func (m *member) makeReady(h *hold, pos int64) {
 		return
 	}
 	h.ready = true
-	if h.zombie {
-		h.p.fenced++
-	} else if h.p.owner == m {
+	m.recount(h)
+	if !h.zombie && h.p.owner == m {
 		h.p.ready = true
 	}
 	h.p.change()

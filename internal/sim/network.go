@@ -16,6 +16,15 @@ type link struct {
 	up, down vtime.Instant // the last arrival in each direction: messages do not overtake
 	cut      vtime.Instant // messages are held, or lost, until then
 	drop     bool
+	beats    bool // only heartbeats are cut; the rest neither waits nor queues up behind them
+}
+
+// cutFor is until when requests of a kind, or their answers, are held or lost; in the past for those that pass.
+func (l *link) cutFor(a api) vtime.Instant {
+	if l.beats && a != apiHeartbeat {
+		return 0
+	}
+	return l.cut
 }
 
 // api names what a request is, for counting.
@@ -47,9 +56,9 @@ type call struct {
 }
 
 // travel is when a message that is sent now arrives, in one direction.
-func (w *world) travel(m *member, last *vtime.Instant) vtime.Instant {
+func (w *world) travel(m *member, a api, last *vtime.Instant) vtime.Instant {
 	l := &m.link
-	at := max(w.now, l.cut)
+	at := max(w.now, l.cutFor(a))
 	at = at.Add(time.Duration(w.sc.Network.Latency) + l.rng.within(time.Duration(w.sc.Network.Jitter)))
 	sent := at
 	for again := retransmit; l.rng.chance(int64(w.sc.Network.Loss)); again *= 2 {
@@ -61,6 +70,9 @@ func (w *world) travel(m *member, last *vtime.Instant) vtime.Instant {
 	if at.Since(sent) > time.Duration(m.cfg.SessionTimeout)/2 { // lost so often that it may cost the membership: as good as a cut
 		w.happened(at.Since(w.now))
 	}
+	if l.beats && w.now.Before(l.cutFor(a)) {
+		return at // it has not left yet: nothing waits behind it
+	}
 	at = max(at, *last)
 	*last = at
 	return at
@@ -71,11 +83,11 @@ func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coo
 	w := m.w
 	w.coord.messages[a]++
 	c := &call{m: m, life: m.life, api: a, make: build, done: done}
-	if w.now.Before(m.link.cut) && (m.link.drop || m.link.cut.Since(w.now) > timeout) {
+	if cut := m.link.cutFor(a); w.now.Before(cut) && (m.link.drop || cut.Since(w.now) > timeout) {
 		w.push(event{at: w.now.Add(timeout), m: m, run: func() { c.answer(lost{}) }})
 		return
 	}
-	e := event{at: w.travel(m, &m.link.up), run: func() { w.coord.receive(c) }}
+	e := event{at: w.travel(m, a, &m.link.up), run: func() { w.coord.receive(c) }}
 	if a == apiHeartbeat || a == apiCommit {
 		w.pushDull(e)
 	} else {
@@ -86,13 +98,13 @@ func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coo
 // tell is the way back.
 func (w *world) tell(c *call, body any) {
 	m := c.m
-	if m.life != c.life || w.now.Before(m.link.cut) && m.link.drop {
+	if cut := m.link.cutFor(c.api); m.life != c.life || w.now.Before(cut) && m.link.drop {
 		if m.life == c.life {
-			w.push(event{at: m.link.cut, m: m, run: func() { c.answer(lost{}) }})
+			w.push(event{at: cut, m: m, run: func() { c.answer(lost{}) }})
 		}
 		return
 	}
-	e := event{at: w.travel(m, &m.link.down), m: m, run: func() { c.answer(body) }}
+	e := event{at: w.travel(m, c.api, &m.link.down), m: m, run: func() { c.answer(body) }}
 	if c.api == apiHeartbeat || c.api == apiCommit {
 		w.pushDull(e)
 	} else {

@@ -93,6 +93,7 @@ type Event struct {
 	Pause  Span   `yaml:"pause" default:"20s" min:"0s" max:"24h" doc:"rolling, start: time between one and the next."`
 	Jitter Span   `yaml:"jitter" default:"0s" min:"0s" max:"1h" doc:"rolling, start: a random part of that time, up to this."`
 	Path   string `yaml:"path" default:"coordinator" oneof:"coordinator all" doc:"cut: what is cut: the way to the coordinator, or that and the way to the records too."`
+	Asks   string `yaml:"requests" default:"all" oneof:"all heartbeats" doc:"cut: which requests to the coordinator are cut: all, or heartbeats alone, as of a client whose heartbeat thread gets no turn while its application goes on. A commit counts as a heartbeat, so such a member lives as long as it commits within its session."`
 	Mode   string `yaml:"mode" default:"hold" oneof:"hold drop" doc:"cut: hold keeps messages until the network is back; drop loses them, and connections time out."`
 	Factor int64  `yaml:"factor" default:"10" min:"1" max:"1000000" doc:"slow: how many times slower."`
 	Topic  string `yaml:"topic" doc:"add-partitions: the topic; nothing for the first."`

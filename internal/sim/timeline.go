@@ -107,7 +107,7 @@ func (w *world) do(e *Event) {
 	case "cut":
 		w.happened(time.Duration(e.For))
 		all(func(m *member) {
-			m.link.cut, m.link.drop = w.now.Add(time.Duration(e.For)), e.Mode == "drop"
+			m.link.cut, m.link.drop, m.link.beats = w.now.Add(time.Duration(e.For)), e.Mode == "drop", e.Asks == "heartbeats"
 			if e.Path == "all" {
 				m.starve(time.Duration(e.For))
 			}
