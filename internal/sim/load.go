@@ -8,9 +8,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -60,6 +60,9 @@ func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 				line, what = n, message
 			}
 		}
+		if line == 0 { // control characters, unknown anchors and what is wrong with the first line come without one
+			line = faultyLine(text, err)
+		}
 		return nil, &FieldError{File: file, Line: line, What: "not YAML: " + what}
 	}
 	s := withDefaults[Scenario]()
@@ -87,6 +90,25 @@ func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 		}
 	}
 	return &s, s.check()
+}
+
+// faultyLine is the first line with which the text has the fault that it has as a whole.
+func faultyLine(text []byte, fault error) int {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	ends := make([]int, len(lines))
+	for i, end := 0, 0; i < len(lines); i++ {
+		end += len(lines[i])
+		ends[i] = end
+	}
+	k := sort.Search(len(ends), func(i int) bool {
+		var doc yaml.Node
+		docs, err := yaml.NewDecoder(bytes.NewReader(text[:ends[i]])), error(nil)
+		for err == nil {
+			err = docs.Decode(&doc)
+		}
+		return err.Error() == fault.Error()
+	})
+	return min(k+1, len(ends))
 }
 
 func (s *Scenario) fault(line int, path, format string, args ...any) error {
@@ -299,229 +321,4 @@ func (s *Scenario) With(set ...Override) (*Scenario, error) {
 		}
 	}
 	return c, c.check()
-}
-
-// check looks at what single fields cannot tell.
-func (s *Scenario) check() error {
-	at := func(path, format string, args ...any) error {
-		return s.fault(s.lines[path], path, format, args...)
-	}
-	// What there is at the end counts: topics grow.
-	topics, partitions, keys := map[string]int{}, int64(0), int64(0)
-	most := make([]int64, len(s.Topics))
-	for i, t := range s.Topics {
-		path := fmt.Sprintf("topics[%d]", i+1)
-		switch {
-		case !goodName(t.Name):
-			return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 249", t.Name)
-		case topics[t.Name] != 0:
-			return at(path+".name", "there are two topics %s", t.Name)
-		}
-		topics[t.Name] = i + 1
-		most[i] = t.Partitions
-	}
-	for _, e := range s.Events {
-		if i := s.grows(e, topics); i >= 0 {
-			most[i] = max(most[i], e.To)
-		}
-	}
-	for i, n := range most {
-		partitions += n
-		keys += n * s.Topics[i].Keys
-	}
-	if keys > keysMax {
-		return at("topics", "there are %d keys in all partitions together; the simulator takes %d: lower keys", keys, keysMax)
-	}
-	if partitions > partitionsMax {
-		return at("topics", "there are %d partitions; the simulator takes %d", partitions, partitionsMax)
-	}
-	members, beats := int64(0), int64(0)
-	fleets := map[string]*Members{}
-	for i, m := range s.Members {
-		path := fmt.Sprintf("members[%d]", i+1)
-		if err := s.checkMembers(m, path, at); err != nil {
-			return err
-		}
-		if fleets[m.Name] != nil {
-			return at(path+".name", "there are two fleets %s", m.Name)
-		}
-		fleets[m.Name] = &s.Members[i]
-		for _, t := range m.Topics {
-			if topics[t] == 0 {
-				return at(path+".topics", "there is no topic %s", t)
-			}
-		}
-		members += m.Count * m.Consumers
-		each := int64(s.Duration)/int64(m.Heartbeat) + int64(s.Duration)/int64(m.AutoCommitEvery)
-		if m.FlushEvery > 0 {
-			each += int64(s.Duration) / int64(m.FlushEvery)
-		}
-		beats += m.Count * m.Consumers * each
-		if members > membersMax {
-			return at(path+".count", "there are %d members by then; the simulator takes %d", members, membersMax)
-		}
-	}
-	if beats > beatsMax {
-		return at("duration", "%d heartbeats, commits and flushes would have to be simulated; the limit is %d: shorten duration, or lengthen the intervals", beats, beatsMax)
-	}
-	if s.Coordinator.SessionMin > s.Coordinator.SessionMax {
-		return at("coordinator.group.min.session.timeout.ms", "it is above group.max.session.timeout.ms")
-	}
-	for i, e := range s.Events {
-		if err := s.checkEvent(e, fmt.Sprintf("events[%d]", i+1), topics, fleets, at); err != nil {
-			return err
-		}
-	}
-	for i, v := range s.Compare {
-		path := fmt.Sprintf("compare[%d]", i+1)
-		if v.Name == "" {
-			return at(path, "a variant needs a name")
-		}
-		c := s.clone()
-		c.Compare = nil
-		for _, o := range v.Set {
-			if err := c.Set(o); err != nil {
-				return at(path+".set", "%v", err)
-			}
-		}
-		if err := c.check(); err != nil {
-			var f *FieldError
-			if errors.As(err, &f) {
-				return at(path+".set", "%s: %s", f.Field, f.What)
-			}
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Scenario) checkMembers(m Members, path string, at func(path, format string, args ...any) error) error {
-	cooperative := 0
-	for _, a := range m.Assignors {
-		if a == "cooperative-sticky" {
-			cooperative++
-		}
-	}
-	switch {
-	case !goodName(m.Name):
-		return at(path+".name", "%q is not a name: letters, digits, '.', '_' and '-', at most 249", m.Name)
-	case m.Name == everybody:
-		return at(path+".name", "%s is everybody, and no fleet's name", everybody)
-	case m.Heartbeat >= m.SessionTimeout:
-		return at(path+".heartbeat.interval.ms", "it must be below session.timeout.ms, or every member is silent for too long: %d and %d",
-			time.Duration(m.Heartbeat).Milliseconds(), time.Duration(m.SessionTimeout).Milliseconds())
-	case m.SessionTimeout < s.Coordinator.SessionMin || m.SessionTimeout > s.Coordinator.SessionMax:
-		return at(path+".session.timeout.ms", "%d is not within group.min.session.timeout.ms (%d) and group.max.session.timeout.ms (%d) of the coordinator; it would be refused",
-			time.Duration(m.SessionTimeout).Milliseconds(), time.Duration(s.Coordinator.SessionMin).Milliseconds(), time.Duration(s.Coordinator.SessionMax).Milliseconds())
-	case cooperative > 0 && cooperative < len(m.Assignors):
-		return at(path+".partition.assignment.strategy", "a member that lists cooperative-sticky beside eager assignors is eager; the simulator wants it said: list one kind")
-	case m.FlushEvery > 0 && m.FlushEvery < Span(10*time.Millisecond):
-		return at(path+".flush.every", "%v is too often; the least is 10ms", time.Duration(m.FlushEvery))
-	case m.Client == "poll-heartbeat" && m.Static:
-		return at(path+".static", "clients that heartbeat from poll are older than static membership")
-	}
-	return nil
-}
-
-// eventWords are the fields of an event that count, by what it does, beside at, when and do.
-var eventWords = map[string][]string{
-	"start": {"member", "pause", "jitter"}, "close": {"member"}, "crash": {"member"}, "restart": {"member", "down", "how"},
-	"rolling": {"member", "down", "how", "pause", "jitter"}, "pause": {"member", "for"}, "cut": {"member", "for", "path", "requests", "mode"},
-	"slow": {"member", "for", "factor"}, "add-partitions": {"topic", "to"}, "coordinator-restart": {"down"},
-}
-
-// checkWords finds a field that somebody has written to an event that does not look at it: down to a crash, say, after which nobody comes back.
-func (s *Scenario) checkWords(e Event, path string) error {
-	for _, f := range fieldsOf(reflect.TypeFor[Event]()) {
-		line, given := s.lines[path+"."+f.name]
-		if counts := eventWords[e.Do]; given && len(counts) > 0 && f.name != "at" && f.name != "when" && f.name != "do" && !slices.Contains(counts, f.name) {
-			return s.fault(line, path+"."+f.name, "%s does not look at it; it takes at, when, %s", e.Do, strings.Join(counts, ", "))
-		}
-	}
-	return nil
-}
-
-// grows is the index of the topic that an event gives partitions to; -1 for none.
-func (s *Scenario) grows(e Event, topics map[string]int) int {
-	switch {
-	case e.Do != "add-partitions":
-		return -1
-	case e.Topic == "":
-		return 0
-	}
-	return topics[e.Topic] - 1
-}
-
-// checkEvent looks at one event. topics are the indexes of topics by name, from 1.
-func (s *Scenario) checkEvent(e Event, path string, topics map[string]int, fleets map[string]*Members, at func(path, format string, args ...any) error) error {
-	given := func(name string) bool { _, ok := s.lines[path+"."+name]; return ok }
-	switch e.Do {
-	case "":
-		return at(path, "do is missing: what shall happen?")
-	case "add-partitions":
-		i := s.grows(e, topics)
-		switch {
-		case i < 0:
-			return at(path+".topic", "there is no topic %s", e.Topic)
-		case e.To <= s.Topics[i].Partitions:
-			return at(path+".to", "topic %s has %d partitions; to must be more", s.Topics[i].Name, s.Topics[i].Partitions)
-		}
-	case "coordinator-restart":
-	default:
-		if e.Member == "" {
-			return at(path, "member is missing: whom does %s happen to?", e.Do)
-		}
-		if !knows(fleets, e.Member) {
-			return at(path+".member", "there is no consumer, process or fleet called %s", e.Member)
-		}
-	}
-	if e.When != "" {
-		who, what, _ := strings.Cut(e.When, " ")
-		if !knows(fleets, who) || what != "revokes" && what != "joins" && what != "learns" {
-			return at(path+".when", `%q is not understood; write "c2 revokes", "c2 joins" or "c2 learns", with a member that there is`, e.When)
-		}
-	} else if e.At > s.Duration {
-		return at(path+".at", "it is after the end: duration is %v", time.Duration(s.Duration))
-	}
-	if given("for") && e.For == 0 {
-		return at(path+".for", "it takes no time at all")
-	}
-	return nil
-}
-
-// knows reports whether a name is that of a consumer, a process or a fleet.
-func knows(fleets map[string]*Members, name string) bool {
-	if name == everybody || fleets[name] != nil {
-		return true
-	}
-	for k := range min(len(name), nameMost+1) {
-		m, rest := fleets[name[:k]], name[k:]
-		if m == nil {
-			continue
-		}
-		process, consumer, threaded := strings.Cut(rest, "-")
-		n, err := strconv.ParseInt(process, 10, 64)
-		if err != nil || n < 1 || n > m.Count || name != m.process(n)+strings.Repeat("-"+consumer, min(1, len(consumer))) {
-			continue
-		}
-		if !threaded {
-			return true
-		}
-		if k, err := strconv.ParseInt(consumer, 10, 64); err == nil && m.Consumers > 1 && k >= 1 && k <= m.Consumers {
-			return true
-		}
-	}
-	return false
-}
-
-// process is the name of the n-th process, from 1: as many digits as the last one has, so that names sort as numbers do.
-func (m Members) process(n int64) string {
-	return fmt.Sprintf("%s%0*d", m.Name, len(strconv.FormatInt(m.Count, 10)), n)
-}
-
-// nameMost is how long a name may be, as of topics in Kafka.
-const nameMost = 249
-
-func goodName(s string) bool {
-	return s != "" && len(s) <= nameMost && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }

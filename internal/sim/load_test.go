@@ -61,6 +61,16 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 		"an event to nobody":             {"events:\n  - {do: crash, member: c4}", "f.yaml:2: events[1].member: there is no consumer, process or fleet called c4"},
 		"an event after the end":         {"duration: 1m\nevents:\n  - {do: crash, member: c1, at: 2m}", "f.yaml:3: events[1].at: it is after the end: duration is 1m0s"},
 		"an event that shrinks a topic":  {"events:\n  - {do: add-partitions, to: 3}", "f.yaml:2: events[1].to: topic orders has 12 partitions; to must be more"},
+		"a topic that grows to less":     {"events:\n  - {do: add-partitions, at: 10s, to: 20}\n  - {do: add-partitions, at: 20s, to: 15}", "f.yaml:3: events[2].to: topic orders has 20 partitions by then; to must be more, or this does nothing"},
+		"the same, written backwards":    {"events:\n  - {do: add-partitions, at: 20s, to: 15}\n  - {do: add-partitions, at: 10s, to: 20}", "f.yaml:2: events[1].to: topic orders has 20 partitions by then"},
+		"the same, not before a member":  {"events:\n  - {do: add-partitions, at: 10s, to: 20}\n  - do: add-partitions\n    at: 11s\n    when: c1 joins\n    to: 20", "f.yaml:6: events[2].to: topic orders has 20 partitions by then"},
+		"a name of two members":          {"members:\n  - {name: c, count: 20}\n  - {name: c1, count: 9}", "f.yaml:3: members[2].name: c11 would mean something in fleet c and in fleet c1: give one of them another name"},
+		"a fleet and a member of a name": {"members:\n  - name: c1\n  - name: c", "f.yaml:3: members[2].name: c1 would mean something in fleet c1 and in fleet c"},
+		"a fleet and a consumer":         {"members:\n  - {name: c, consumers: 2}\n  - name: c1-", "f.yaml:3: members[2].name: c1-1 would mean something in fleet c and in fleet c1-"},
+		"a control character":            {"name: x\nabout: |\n  a\n  b\x07\n  c\nseed: 1\n", "f.yaml:4: not YAML: control characters are not allowed"},
+		"what is no text":                {"name: x\nabout: a\xff\nseed: 1\n", "f.yaml:2: not YAML: "},
+		"an alias to nothing":            {"# *y\nname: x\nabout: *y\nseed: 1\n", "f.yaml:3: not YAML: unknown anchor 'y' referenced"},
+		"a colon too many":               {"name: a: b\nseed: 1\n", "f.yaml:1: not YAML: mapping values are not allowed"},
 		"a moment nobody understands":    {"events:\n  - {do: crash, member: c1, when: later}", `f.yaml:2: events[1].when: "later" is not understood`},
 		"a pause that takes no time":     {"events:\n  - {do: pause, member: c1, for: 0s}", "f.yaml:2: events[1].for: it takes no time at all"},
 		"a variant without a name":       {"compare:\n  - set: {static: true}", "f.yaml:2: compare[1]: a variant needs a name"},
@@ -109,10 +119,24 @@ func many(n int, line string) string {
 
 // Long lists are taken, and in a moment: nothing looks at all fleets for each event of each variant, which would be a minute's work here.
 func TestLongListsAreTaken(t *testing.T) {
-	text := "members:\n" + many(1000, "- name: a%d\n  count: 1\n") + "topics:\n" + many(2000, "- {name: t%d, partitions: 1}\n") + "events:\n" + many(5000, "- {do: crash, member: a1000, at: %dms}\n") +
+	text := "members:\n" + many(1000, "- name: a%d.\n  count: 1\n") + "topics:\n" + many(2000, "- {name: t%d, partitions: 1}\n") + "events:\n" + many(5000, "- {do: crash, member: a1000., at: %dms}\n") +
 		"compare:\n" + many(100, "- {name: v%d}\n")
 	if _, err := Load("f", []byte(text)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What grows again and again, or when a member does something, is taken; and so are names that only look alike.
+func TestWhatLooksAlikeIsTaken(t *testing.T) {
+	for _, text := range []string{
+		"events:\n- {do: add-partitions, at: 20s, to: 20}\n- {do: add-partitions, at: 10s, to: 15}",
+		"events:\n- {do: add-partitions, when: c1 joins, to: 20}\n- {do: add-partitions, at: 10s, to: 15}",
+		"topics: [{name: a}, {name: b}]\nevents:\n- {do: add-partitions, at: 10s, to: 20}\n- {do: add-partitions, topic: b, at: 20s, to: 15}",
+		"members:\n- {name: c, count: 99}\n- {name: c1x, count: 9}\n- {name: c-, count: 9}\n- {name: c100, count: 9}",
+	} {
+		if _, err := Load("f", []byte(text)); err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -134,7 +133,7 @@ func (w *world) addFleet(cfg *Members) {
 		for k := int64(1); k <= cfg.Consumers; k++ {
 			name := process
 			if cfg.Consumers > 1 {
-				name = fmt.Sprintf("%s-%d", process, k)
+				name = cfg.consumer(process, k)
 			}
 			m := &member{w: w, index: len(w.members), name: name, process: process, cfg: cfg, assignors: assignors, topics: topics, reads: reads, factor: 1,
 				rng: newRandom(w.opt.Seed, "client "+name), link: link{rng: newRandom(w.opt.Seed, "network "+name)}}
