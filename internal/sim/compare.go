@@ -46,6 +46,7 @@ func Metrics() []Metric {
 		{"records", "records processed", "records", "", count(func(r *Result) int64 { return r.Records })},
 		{"committed", "records committed", "records", "what will not be done again", count(func(r *Result) int64 { return r.Committed })},
 		{"messages", "requests to coordinator", "", "", count((*Result).Sent)},
+		{"message_bytes", "  bytes", "", "of these requests, with their headers, as today's Java client writes them", count(func(r *Result) int64 { return r.Bytes })},
 	}
 }
 

@@ -25,6 +25,7 @@ type coordinator struct {
 	lastID   coord.ReplyID
 	armed    vtime.Instant // the tick that is queued; 0 for none
 	messages [apiCount]int64
+	bytes    int64 // of all of them
 
 	// The log, as compaction leaves it: the newest record of each key.
 	log map[string]logged

@@ -359,7 +359,10 @@ func (m *member) commitLater() {
 	if until, ok := m.w.idleUntil(); ok && m.cfg.Commit == "auto" && m.phase == joined && m.even() {
 		if k := int64(until-m.nextCommit) / int64(every); k > 0 { // none that may be the last before something happens
 			m.nextCommit = m.nextCommit.Add(time.Duration(k) * every)
-			m.w.coord.messages[apiCommit] += k
+			if q := m.commitRequest(nil); len(q.Topics) > 0 {
+				m.w.coord.messages[apiCommit] += k
+				m.w.coord.bytes += k * wireSize(m.name, q)
+			}
 		}
 	}
 	if m.cfg.Client == "librdkafka" || m.batch == nil {
@@ -384,9 +387,8 @@ func (m *member) uncommitted(only map[*partition]bool) bool {
 	return false
 }
 
-// commit sends how far the member came; of some partitions, or of all it has for nil. done hears the worst code; not ok if there was no answer.
-func (m *member) commit(only map[*partition]bool, done func(code kafka.ErrorCode, ok bool)) {
-	m.progress()
+// commitRequest is how far the member came; of some partitions, or of all it has for nil.
+func (m *member) commitRequest(only map[*partition]bool) *offset.CommitRequest {
 	q := &offset.CommitRequest{Version: 8, Group: groupID, Generation: m.generation, Member: m.id, Instance: m.instance(), RetentionMs: -1}
 	last := int32(-1)
 	for _, h := range m.holds {
@@ -399,7 +401,18 @@ func (m *member) commit(only map[*partition]bool, done func(code kafka.ErrorCode
 		}
 		t := &q.Topics[len(q.Topics)-1]
 		t.Partitions = append(t.Partitions, offset.CommitPartition{Partition: h.p.number, Offset: h.done, LeaderEpoch: -1})
-		h.sent = h.done
+	}
+	return q
+}
+
+// commit sends how far the member came; of some partitions, or of all it has for nil. done hears the worst code; not ok if there was no answer.
+func (m *member) commit(only map[*partition]bool, done func(code kafka.ErrorCode, ok bool)) {
+	m.progress()
+	q := m.commitRequest(only)
+	for _, h := range m.holds {
+		if h.ready && (only == nil || only[h.p]) {
+			h.sent = h.done
+		}
 	}
 	switch {
 	case len(q.Topics) == 0:

@@ -41,9 +41,10 @@ type measure struct {
 	longest     time.Duration
 	disturbance int64
 
-	evicted int64 // members that the coordinator put out
-	refused int64 // requests that the coordinator refused
-	before  [apiCount]int64
+	evicted    int64 // members that the coordinator put out
+	refused    int64 // requests that the coordinator refused
+	before     [apiCount]int64
+	sentBefore int64 // bytes
 
 	rec recording
 }
@@ -100,7 +101,7 @@ func (w *world) measureFrom() {
 	if w.unread == len(w.parts) {
 		w.m.nothingRead = w.now
 	}
-	w.m.before = w.coord.messages
+	w.m.before, w.m.sentBefore = w.coord.messages, w.coord.bytes
 	w.quiet = w.now
 	if w.opt.Record > 0 {
 		for _, p := range w.parts {

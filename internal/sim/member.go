@@ -446,6 +446,7 @@ func (m *member) skipBeats(next vtime.Instant, late time.Duration) vtime.Instant
 		return next
 	}
 	until = min(until, m.w.now.Add(time.Duration(m.cfg.SessionTimeout)/3*2))
+	size := wireSize(m.name, m.heartbeatRequest())
 	for {
 		rng := m.rng
 		after := next.Add(time.Duration(m.cfg.Heartbeat) + rng.within(late))
@@ -454,6 +455,7 @@ func (m *member) skipBeats(next vtime.Instant, late time.Duration) vtime.Instant
 		}
 		m.rng, next = rng, after
 		m.w.coord.messages[apiHeartbeat]++
+		m.w.coord.bytes += size
 	}
 }
 
@@ -470,15 +472,20 @@ func (m *member) restartBeat() {
 	m.arm(beat, at)
 }
 
+func (m *member) heartbeatRequest() *group.HeartbeatRequest {
+	return &group.HeartbeatRequest{Group: groupID, Generation: m.generation, Member: m.id, Instance: m.instance()}
+}
+
 func (m *member) heartbeat() {
-	attempt, generation, id := m.attempt, m.generation, m.id
+	attempt, q := m.attempt, m.heartbeatRequest()
 	awaited := m.cfg.Client == "poll-heartbeat"
 	if awaited {
 		m.block()
 		m.restartBeat()
 	}
 	m.ask(apiHeartbeat, time.Duration(m.cfg.RequestTimeout), func(r coord.ReplyID) coord.Event {
-		return &group.HeartbeatRequest{Reply: r, Group: groupID, Generation: generation, Member: id, Instance: m.instance()}
+		q.Reply = r
+		return q
 	}, func(body any) {
 		if awaited {
 			m.blocked = false

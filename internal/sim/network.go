@@ -82,6 +82,7 @@ func (w *world) travel(m *member, a api, last *vtime.Instant) vtime.Instant {
 func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coord.Event, done func(body any)) {
 	w := m.w
 	w.coord.messages[a]++
+	w.coord.bytes += wireSize(m.name, build(0))
 	c := &call{m: m, life: m.life, api: a, make: build, done: done}
 	if cut := m.link.cutFor(a); w.now.Before(cut) && (m.link.drop || cut.Since(w.now) > timeout) {
 		w.push(event{at: w.now.Add(timeout), m: m, run: func() { c.answer(lost{}) }})

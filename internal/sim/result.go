@@ -50,6 +50,7 @@ type Result struct {
 	LoadMin int64 `json:"load_min"`
 
 	Messages []Count    `json:"messages"`
+	Bytes    int64      `json:"message_bytes"` // of all messages, as the Java client writes them
 	Loads    []Standing `json:"members"`
 	Recorded *Recorded  `json:"-"`
 }
@@ -108,6 +109,7 @@ func (w *world) result() *Result {
 	for a := range apiCount {
 		r.Messages = append(r.Messages, Count{apiNames[a], w.coord.messages[a] - m.before[a]})
 	}
+	r.Bytes = w.coord.bytes - m.sentBefore
 	r.LoadMin = -1
 	for _, c := range w.members {
 		if n := int64(len(c.holds)); c.up {
