@@ -290,7 +290,8 @@ func TestLogDirectoryGolden(t *testing.T) {
 			names = append(names, dir+"/"+name)
 		}
 	}
-	want := strings.Fields(`/data/.kafka_cleanshutdown /data/.lock /data/barnabas.format /data/log-start-offset-checkpoint /data/meta.properties
+	want := strings.Fields(`/data/.kafka_cleanshutdown /data/.lock /data/barnabas-end-size-checkpoint /data/barnabas.format
+		/data/log-start-offset-checkpoint /data/meta.properties
 		/data/orders-0 /data/recovery-point-offset-checkpoint /data/replication-offset-checkpoint
 		/data/orders-0/00000000000000000000.index /data/orders-0/00000000000000000000.log /data/orders-0/00000000000000000000.timeindex
 		/data/orders-0/00000000000000000006.index /data/orders-0/00000000000000000006.log /data/orders-0/00000000000000000006.snapshot
@@ -302,7 +303,7 @@ func TestLogDirectoryGolden(t *testing.T) {
 	for name, want := range map[string]string{
 		"recovery-point-offset-checkpoint": "0\n1\norders 0 8\n", "log-start-offset-checkpoint": "0\n1\norders 0 1\n",
 		"replication-offset-checkpoint": "0\n1\norders 0 8\n", ".kafka_cleanshutdown": `{"version":0,"brokerEpoch":-1}`, "barnabas.format": "version=1\n",
-		"orders-0/leader-epoch-checkpoint": "0\n1\n0 1\n",
+		"orders-0/leader-epoch-checkpoint": "0\n1\n0 1\n", "barnabas-end-size-checkpoint": "0\n1\norders 0 87\n",
 		// The second and third batch of 87 bytes each crossed the 50 bytes; timestamps do not rise, so one time entry does.
 		"orders-0/00000000000000000000.index":     "\x00\x00\x00\x03\x00\x00\x00\x57\x00\x00\x00\x05\x00\x00\x00\xae",
 		"orders-0/00000000000000000000.timeindex": "\x00\x00\x00\x00\x00\x00\x03\xe9\x00\x00\x00\x01",

@@ -162,6 +162,7 @@ var fuzzFiles = []string{
 	"/data/" + logStartsName,
 	"/data/" + highWatermarksName,
 	"/data/" + cleanerName,
+	"/data/" + endSizesName,
 	"/data/" + metaName,
 	"/data/" + formatName,
 	"/data/" + cleanName,

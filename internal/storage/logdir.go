@@ -27,6 +27,7 @@ const (
 	logStartsName      = "log-start-offset-checkpoint"
 	highWatermarksName = "replication-offset-checkpoint"
 	cleanerName        = "cleaner-offset-checkpoint"
+	endSizesName       = "barnabas-end-size-checkpoint"
 	metaName           = "meta.properties"
 	lockName           = ".lock"
 	cleanName          = ".kafka_cleanshutdown"
@@ -37,7 +38,7 @@ const (
 	FormatVersion = 1
 )
 
-// logDir is one of log.dirs: a lock, four checkpoints, the partitions' folders, and the goroutines that serve them.
+// logDir is one of log.dirs: a lock, five checkpoints, the partitions' folders, and the goroutines that serve them.
 type logDir struct {
 	store   *Store
 	path    string
@@ -294,6 +295,15 @@ func (d *logDir) saveCleaner() error {
 	return d.save(cleanerName, func(l *Log) (int64, bool) { return l.cleaning.checkpoint() })
 }
 
+// saveEndSizes notes how long the last segments are. Only a clean start reads it, and only the stop before that has written it: what is shorter or
+// longer then was changed in between.
+func (d *logDir) saveEndSizes() error {
+	return d.save(endSizesName, func(l *Log) (int64, bool) {
+		v := l.view.Load()
+		return v.segments[len(v.segments)-1].size.Load(), true
+	})
+}
+
 // forget rewrites the checkpoints that name a log which is being deleted. Otherwise a topic of the same name made later would be
 // recovered by the old one's offsets.
 func (d *logDir) forget(tps map[kafka.TopicPartition]bool) error {
@@ -338,7 +348,7 @@ func (d *logDir) close(ctx context.Context, logs []*Log) error {
 		err = ctx.Err() // also of a directory without logs: a stop that was cut short is not a clean one
 	}
 	if err == nil {
-		err = errors.Join(d.saveRecoveryPoints(), d.saveLogStarts(), d.saveHighWatermarks(), d.saveCleaner())
+		err = errors.Join(d.saveRecoveryPoints(), d.saveLogStarts(), d.saveHighWatermarks(), d.saveCleaner(), d.saveEndSizes())
 	}
 	if err == nil {
 		b, _ := json.Marshal(cleanMarker{BrokerEpoch: d.store.brokerEpoch.Load()})

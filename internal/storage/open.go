@@ -15,9 +15,9 @@ import (
 // Opening a log directory. After a clean stop the checkpoints are believed and files are opened when first used: two or three system calls
 // for each log. After any other end recovery.go looks first.
 
-// checkpoints are the offsets of one log directory at its last stop; nil maps after none.
+// checkpoints are the offsets of one log directory at its last stop, and the sizes of its last segments; nil maps after none.
 type checkpoints struct {
-	recovery, start, hw, cleaner map[kafka.TopicPartition]int64
+	recovery, start, hw, cleaner, endSizes map[kafka.TopicPartition]int64
 }
 
 // load opens every partition of the directory.
@@ -27,6 +27,7 @@ func (d *logDir) load() error {
 	var cp checkpoints
 	for name, m := range map[string]*map[kafka.TopicPartition]int64{ // any order: separate files
 		recoveryPointsName: &cp.recovery, logStartsName: &cp.start, highWatermarksName: &cp.hw, cleanerName: &cp.cleaner,
+		endSizesName: &cp.endSizes,
 	} {
 		var err error
 		if *m, err = d.readCheckpoint(name); err != nil {
@@ -185,6 +186,10 @@ func (l *Log) open(cp *checkpoints) error {
 	first, last := files.segments[0], files.segments[len(files.segments)-1]
 	point, known := cp.recovery[l.tp]
 	clean := l.dir.clean && known && files.tidy && point >= last.base && (point == last.base) == (last.size.Load() == 0)
+	if size, told := cp.endSizes[l.tp]; clean && told && size != last.size.Load() && !l.dir.foreign {
+		l.logger().Error("the last segment has another size than at the clean stop; the log is recovered", "segment", last.file.path(), "bytes", last.size.Load(), "then", size)
+		clean = false
+	}
 	if clean {
 		l.end.Store(point)
 		for _, s := range files.segments {

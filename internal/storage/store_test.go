@@ -126,6 +126,47 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
+// What happens to a segment between a clean stop and the next start costs that log what is gone, and nobody else anything.
+func TestASegmentChangedAfterACleanStopIsRecovered(t *testing.T) {
+	whole := 0
+	for name, c := range map[string]struct {
+		change func([]byte) []byte
+		end    int64
+	}{
+		"as it was":        {func(b []byte) []byte { return b }, 3},
+		"torn":             {func(b []byte) []byte { return b[:len(b)-7] }, 2},
+		"a batch is gone":  {func(b []byte) []byte { return b[:len(b)/3*2] }, 2},
+		"all but nothing":  {func(b []byte) []byte { return b[:10] }, 0},
+		"empty":            {func(b []byte) []byte { return nil }, 0},
+		"with more behind": {func(b []byte) []byte { return append(b, make([]byte, 99)...) }, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fsys := vfs.NewMemory()
+			s := openStore(t, testConfig(fsys))
+			l := newLog(t, s, DefaultLogConfig())
+			for range 3 {
+				mustAppend(t, l, simple(t, 1, "abc"))
+			}
+			closeStore(t, s)
+			overwrite(t, fsys, "/data/orders-0/"+segmentName(0, logSuffix), func(b []byte) []byte { whole = len(b); return c.change(b) })
+			s = openStore(t, testConfig(fsys))
+			if l = s.Get(tp0); l.EndOffset() != c.end {
+				t.Errorf("ends at %d, want %d", l.EndOffset(), c.end)
+			}
+			for l.EndOffset() < 3 {
+				mustAppend(t, l, simple(t, 1, "abc"))
+			}
+			closeStore(t, s)
+			overwrite(t, fsys, "/data/orders-0/"+segmentName(0, logSuffix), func(b []byte) []byte {
+				if len(b) != whole {
+					t.Errorf("%d bytes, want %d", len(b), whole)
+				}
+				return b
+			})
+		})
+	}
+}
+
 func TestAFolderThatSomebodyRemovedIsDeleted(t *testing.T) {
 	fsys := vfs.NewMemory()
 	s := openStore(t, testConfig(fsys))
