@@ -43,6 +43,7 @@ var powerCutScripts = []powerCutScript{
 		name:    "a compaction that joins segments",
 		catches: []string{"(*Log).swap"},
 		at:      []string{"syncdir"},
+		through: true,
 		compact: true,
 		before:  joinable,
 		script:  func(p *powerCut, l *cutLog) { p.store.CleanOnce() },
