@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -69,7 +68,7 @@ func (f *fetcher) rewind() {
 func (f *fetcher) run(ctx context.Context, g *gauge) error {
 	unhook := context.AfterFunc(ctx, f.close)
 	defer unhook()
-	r := &frameReader{br: bufio.NewReaderSize(f.nc, 256<<10)}
+	r := newPatientReader(f.nc)
 	f.idleSince = time.Now()
 	for correlation := int32(1); !g.halted(); correlation++ {
 		if f.open == 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 )
 
 // maxFrame is the largest answer that is believed.
@@ -14,9 +15,16 @@ const maxFrame = 1 << 30
 // frameReader reads answers field by field as they come in, so that a large one is never held as a whole. The first error sticks.
 type frameReader struct {
 	br   *bufio.Reader
-	left int // bytes of the frame not read yet
+	from *patient // what br reads; nil if that is no patient connection
+	left int      // bytes of the frame not read yet
 	err  error
 	tmp  [8]byte
+}
+
+// newPatientReader reads large answers.
+func newPatientReader(c net.Conn) *frameReader {
+	p := &patient{Conn: c}
+	return &frameReader{br: bufio.NewReaderSize(p, patientPiece), from: p}
 }
 
 var errShort = errors.New("the answer ends inside a field")
@@ -31,6 +39,9 @@ func (r *frameReader) next() error {
 		return fmt.Errorf("an answer of %d bytes", n)
 	}
 	r.left = int(n)
+	if r.from != nil {
+		r.from.coming = max(0, r.left-r.br.Buffered())
+	}
 	return nil
 }
 
