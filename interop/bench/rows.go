@@ -185,7 +185,7 @@ func measureBlock(ctx context.Context, o options, binary string, kind rig.Kind, 
 	return nil
 }
 
-// warm lets a virtual machine compile what it will need: without it the first rows would measure the compiler.
+// warm lets a virtual machine compile what it will need, to write and to read: without it the first rows of each kind would measure the compiler.
 func warm(ctx context.Context, o options, binary string, b *rig.Broker) error {
 	seconds := "1s"
 	if b.Kind == rig.Kafka {
@@ -194,8 +194,17 @@ func warm(ctx context.Context, o options, binary string, b *rig.Broker) error {
 			seconds = "4s"
 		}
 	}
-	_, err := benchCommand(ctx, binary, b, []string{"produce", "--duration", seconds, "--partitions", "12", "--record-bytes", "512"})
-	return err
+	topic := fmt.Sprintf("warm-%d", time.Now().UnixNano())
+	defer exec.Command(binary, "topics", "delete", topic, "--yes", "--bootstrap", b.Addr).Run()
+	for _, args := range [][]string{
+		{"produce", "--topic", topic, "--keep-topic", "--duration", seconds, "--partitions", "12", "--record-bytes", "512"},
+		{"consume", "--topic", topic, "--repeat", "--duration", seconds},
+	} {
+		if _, err := benchCommand(ctx, binary, b, args); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func resetPeak(pid int) { // where the kernel does not allow it, the peak is that of the broker's whole life
