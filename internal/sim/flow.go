@@ -60,6 +60,17 @@ func (b *batch) finished(at vtime.Instant) int64 {
 	return mulDiv(int64(past), b.n, int64(b.length))
 }
 
+// when is the moment at which so many records are done.
+func (b *batch) when(done int64) vtime.Instant {
+	switch {
+	case done <= 0:
+		return b.start
+	case b.ends != nil:
+		return b.start.Add(b.ends[done-1])
+	}
+	return b.start.Add(time.Duration(mulDiv(done, int64(b.length), b.n)))
+}
+
 // pace is how long a record takes, on average, as things are.
 func (m *member) pace() time.Duration {
 	d := max(m.cfg.Processing.mean(), quickest)
@@ -272,6 +283,9 @@ func (m *member) apply(n int64) {
 		size := s.to - s.from
 		from, to := max(b.applied-skip, 0), min(n-skip, size)
 		if from < to {
+			if from == 0 { // until the work on it begins, a partition falls behind
+				s.h.p.behind(b.when(skip), s.h.done)
+			}
 			s.h.p.done(m, s.from+from, s.from+to)
 			s.h.done = s.from + to
 		}

@@ -79,6 +79,14 @@ func (p *partition) next(at int64) (vtime.Instant, bool) {
 // lag is what nobody has processed yet.
 func (p *partition) lag(at vtime.Instant) int64 { return max(0, p.end(at)-p.processed) }
 
+// behind notes how far processing had fallen behind at a moment, now or a little ago, at which records below done were processed by the member
+// that goes on with them: between two such moments the lag falls, or grows into the next one.
+func (p *partition) behind(at vtime.Instant, done int64) {
+	if p.w.zero != 0 {
+		p.w.m.lagMost = max(p.w.m.lagMost, p.end(max(at, p.w.zero))-max(done, p.processed))
+	}
+}
+
 func (p *partition) commit(at int64) {
 	if at < p.committed {
 		p.w.m.rewound++

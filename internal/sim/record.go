@@ -93,6 +93,7 @@ func (w *world) lag() Point {
 	for i, p := range w.parts {
 		lag := p.lag(w.now)
 		pt.Total += lag
+		w.m.lagMost = max(w.m.lagMost, lag)
 		if i < len(pt.Each) {
 			pt.Each[i] = lag
 		}
