@@ -470,10 +470,13 @@ func (m *member) commit(only map[*partition]bool, done func(code kafka.ErrorCode
 
 // freeze stops all threads of the member for a while.
 func (m *member) freeze(d time.Duration) {
+	if !m.up {
+		return
+	}
 	m.progress()
-	until := m.w.now.Add(d)
-	if m.batch != nil {
-		m.batch.start = m.batch.start.Add(d)
+	until := max(m.frozen, m.w.now.Add(d)) // it may stand still already
+	if longer := until.Since(max(m.frozen, m.w.now)); m.batch != nil {
+		m.batch.start = m.batch.start.Add(longer)
 		m.batch.length = max(m.batch.length, time.Nanosecond)
 		m.arm(batchDone, m.batch.start.Add(m.batch.length))
 	}
@@ -481,7 +484,7 @@ func (m *member) freeze(d time.Duration) {
 	m.flowing = false
 	m.frozen = until
 	m.standStill()
-	m.w.after(d, func() {
+	m.w.after(until.Since(m.w.now), func() {
 		if m.frozen == until && m.up {
 			m.standStill()
 			if flowed || m.batch == nil {
@@ -501,7 +504,7 @@ func (m *member) block() {
 func (m *member) starve(d time.Duration) {
 	m.progress()
 	m.flowing = false
-	m.starved = m.w.now.Add(d)
+	m.starved = max(m.starved, m.w.now.Add(d))
 	m.standStill()
 	m.w.after(d, func() {
 		m.standStill()

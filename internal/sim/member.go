@@ -211,7 +211,7 @@ func (m *member) start() {
 	m.weigh()
 }
 
-// die ends the process at once: nothing is said to anybody.
+// die ends the process at once: nothing is said to anybody. Who waited for it to close need not wait any more.
 func (m *member) die() {
 	if !m.up {
 		return
@@ -223,9 +223,13 @@ func (m *member) die() {
 		m.tokens[k]++
 	}
 	m.dropAll()
-	m.batch, m.flowing, m.blocked, m.frozen, m.starved = nil, false, false, 0, 0
+	m.batch, m.flowing, m.blocked, m.frozen = nil, false, false, 0 // the network is cut as it was
 	m.joinedGeneration, m.seatID = 0, ""
 	m.weigh()
+	if then := m.onClosed; then != nil {
+		m.onClosed = nil
+		then()
+	}
 }
 
 // close is an orderly end: the batch under way is finished, offsets are committed, and a dynamic member says that it goes.
@@ -236,14 +240,26 @@ func (m *member) close(then func()) {
 		}
 		return
 	}
-	m.closing, m.onClosed = true, then
+	m.closing = true
+	if earlier := m.onClosed; earlier == nil {
+		m.onClosed = then
+	} else if then != nil { // it is being closed already, and somebody waits for that
+		m.onClosed = func() { earlier(); then() }
+	}
 	m.step()
 	m.weigh()
 }
 
 // step is the application thread inside poll: it does what is to be done for the group, then takes records. It may be called at any time.
 func (m *member) step() {
-	if !m.up || m.batch != nil || m.blocked || m.fatal != "" || m.w.now.Before(m.frozen) {
+	if !m.up || m.batch != nil || m.blocked || m.w.now.Before(m.frozen) {
+		return
+	}
+	if m.fatal != "" { // poll has thrown: there is nothing left to do but to close
+		if m.closing {
+			m.dropAll()
+			m.die()
+		}
 		return
 	}
 	m.lastPoll = m.w.now
@@ -300,10 +316,6 @@ func (m *member) shutDown() {
 			m.leave("the consumer is being closed")
 		}
 		m.die()
-		if then := m.onClosed; then != nil {
-			m.onClosed = nil
-			then()
-		}
 	}
 	if m.phase == joined && m.uncommitted(nil) {
 		m.block()

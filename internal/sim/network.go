@@ -14,17 +14,33 @@ const retransmit = 200 * time.Millisecond
 type link struct {
 	rng      random
 	up, down vtime.Instant // the last arrival in each direction: messages do not overtake
-	cut      vtime.Instant // messages are held, or lost, until then
-	drop     bool
-	beats    bool // only heartbeats are cut; the rest neither waits nor queues up behind them
+	all      cut
+	beats    cut // of heartbeats alone: the rest neither waits nor queues up behind them
+}
+
+// cut is a time in which messages do not pass: until then they are held, or lost.
+type cut struct {
+	until vtime.Instant
+	drop  bool
+}
+
+// cut begins another one. One that lasts longer goes on, as it is.
+func (l *link) cut(c cut, only api) {
+	which := &l.all
+	if only == apiHeartbeat {
+		which = &l.beats
+	}
+	if which.until <= c.until {
+		*which = c
+	}
 }
 
 // cutFor is until when requests of a kind, or their answers, are held or lost; in the past for those that pass.
-func (l *link) cutFor(a api) vtime.Instant {
-	if l.beats && a != apiHeartbeat {
-		return 0
+func (l *link) cutFor(a api) cut {
+	if a == apiHeartbeat && l.all.until < l.beats.until {
+		return l.beats
 	}
-	return l.cut
+	return l.all
 }
 
 // api names what a request is, for counting.
@@ -58,7 +74,8 @@ type call struct {
 // travel is when a message that is sent now arrives, in one direction.
 func (w *world) travel(m *member, a api, last *vtime.Instant) vtime.Instant {
 	l := &m.link
-	at := max(w.now, l.cutFor(a))
+	held := l.cutFor(a)
+	at := max(w.now, held.until)
 	at = at.Add(time.Duration(w.sc.Network.Latency) + l.rng.within(time.Duration(w.sc.Network.Jitter)))
 	sent := at
 	for again := retransmit; l.rng.chance(int64(w.sc.Network.Loss)); again *= 2 {
@@ -70,7 +87,7 @@ func (w *world) travel(m *member, a api, last *vtime.Instant) vtime.Instant {
 	if at.Since(sent) > time.Duration(m.cfg.SessionTimeout)/2 { // lost so often that it may cost the membership: as good as a cut
 		w.happened(at.Since(w.now))
 	}
-	if l.beats && w.now.Before(l.cutFor(a)) {
+	if w.now.Before(held.until) && l.all.until < held.until {
 		return at // it has not left yet: nothing waits behind it
 	}
 	at = max(at, *last)
@@ -84,7 +101,7 @@ func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coo
 	w.coord.messages[a]++
 	w.coord.bytes += wireSize(m.name, build(0))
 	c := &call{m: m, life: m.life, api: a, make: build, done: done}
-	if cut := m.link.cutFor(a); w.now.Before(cut) && (m.link.drop || cut.Since(w.now) > timeout) {
+	if cut := m.link.cutFor(a); w.now.Before(cut.until) && (cut.drop || cut.until.Since(w.now) > timeout) {
 		w.push(event{at: w.now.Add(timeout), m: m, run: func() { c.answer(lost{}) }})
 		return
 	}
@@ -99,9 +116,9 @@ func (m *member) ask(a api, timeout time.Duration, build func(coord.ReplyID) coo
 // tell is the way back.
 func (w *world) tell(c *call, body any) {
 	m := c.m
-	if cut := m.link.cutFor(c.api); m.life != c.life || w.now.Before(cut) && m.link.drop {
+	if cut := m.link.cutFor(c.api); m.life != c.life || w.now.Before(cut.until) && cut.drop {
 		if m.life == c.life {
-			w.push(event{at: cut, m: m, run: func() { c.answer(lost{}) }})
+			w.push(event{at: cut.until, m: m, run: func() { c.answer(lost{}) }})
 		}
 		return
 	}

@@ -106,8 +106,12 @@ func (w *world) do(e *Event) {
 		all(func(m *member) { m.freeze(time.Duration(e.For)) })
 	case "cut":
 		w.happened(time.Duration(e.For))
+		only := apiCount
+		if e.Asks == "heartbeats" {
+			only = apiHeartbeat
+		}
 		all(func(m *member) {
-			m.link.cut, m.link.drop, m.link.beats = w.now.Add(time.Duration(e.For)), e.Mode == "drop", e.Asks == "heartbeats"
+			m.link.cut(cut{w.now.Add(time.Duration(e.For)), e.Mode == "drop"}, only)
 			if e.Path == "all" {
 				m.starve(time.Duration(e.For))
 			}
@@ -116,7 +120,9 @@ func (w *world) do(e *Event) {
 		w.happened(time.Duration(e.For))
 		all(func(m *member) {
 			m.progress()
-			m.slowed, m.factor = w.now.Add(time.Duration(e.For)), e.Factor
+			if until := w.now.Add(time.Duration(e.For)); m.slowed <= until {
+				m.slowed, m.factor = until, e.Factor
+			}
 			m.step()
 		})
 		w.after(time.Duration(e.For), func() { all((*member).step) })
