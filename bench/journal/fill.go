@@ -255,7 +255,7 @@ func commitAll(ctx context.Context, addr string, o options) error {
 // write appends the incidents to the journal's logs, while no broker has them open.
 func write(ctx context.Context, o options, shapes [][]revision) (*filled, error) {
 	codecs := batch.NewCodecs(batch.Limits{})
-	store, err := storage.Open(storage.Config{Dirs: []string{filepath.Join(o.dir, "data")}, FS: vfs.OS(), NodeID: -1, FlushMode: storage.FlushNever, Codecs: codecs,
+	store, err := storage.Open(context.Background(), storage.Config{Dirs: []string{filepath.Join(o.dir, "data")}, FS: vfs.OS(), NodeID: -1, FlushMode: storage.FlushNever, Codecs: codecs,
 		RetentionCheckInterval: -1, CleanerDisable: true, TopicConfig: func(string) storage.LogConfig {
 			c := storage.DefaultLogConfig()
 			c.SegmentBytes = 16 << 20

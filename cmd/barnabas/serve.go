@@ -80,7 +80,7 @@ func serve(ctx context.Context, a *app, args config.Args) error {
 	tuneCollector(ctx)
 	b, err := broker.Start(ctx, broker.Options{Config: cfg, Logger: log, Version: buildInfo().Version})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		log.Info("told to stop before the start was complete")
+		log.Info("told to stop before the start was complete", "reason", err)
 		return nil // an orderly stop like any other
 	}
 	if err != nil {

@@ -88,7 +88,8 @@ type Broker struct {
 	closers   []func(context.Context) error
 }
 
-// Start starts a broker or says why it cannot be. ctx bounds the start only.
+// Start starts a broker or says why it cannot be. ctx bounds the start only; when it ends while logs are recovered, the error is a
+// *storage.StoppedError, and nothing is marked as clean.
 func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -130,7 +131,7 @@ func Start(ctx context.Context, o Options) (started *Broker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.openLogs(dirs, image); err != nil {
+	if err := b.openLogs(ctx, dirs, image); err != nil {
 		return nil, err
 	}
 	b.newJournal()
@@ -292,7 +293,7 @@ func (b *Broker) currentImage(ctx context.Context) (*meta.Image, error) {
 	return im, nil
 }
 
-func (b *Broker) openLogs(dirs []string, im *meta.Image) error {
+func (b *Broker) openLogs(ctx context.Context, dirs []string, im *meta.Image) error {
 	cfg := b.storageConfig(dirs)
 	cfg.ClusterID = im.ClusterID()
 	if cfg.ClusterID == "" {
@@ -313,7 +314,7 @@ func (b *Broker) openLogs(dirs []string, im *meta.Image) error {
 		b.parts.Offline(dir)
 	}
 	b.parts = replicadriver.NewSet(b.node, b.static.Broker.Log.Flush == config.FlushCommit, b.log)
-	store, err := storage.Open(cfg)
+	store, err := storage.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -177,7 +178,7 @@ func segmented(t *testing.T, s *Store, batches int) (*Log, []string) {
 		mustAppend(t, l, simple(t, int64(10_000+100*i), fmt.Sprintf("a%d", i), fmt.Sprintf("b%d", i)))
 		want = append(want, fmt.Sprintf("%d=a%d", 2*i, i), fmt.Sprintf("%d=b%d", 2*i+1, i))
 	}
-	if err := l.seal(); err != nil {
+	if err := l.seal(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return l, want

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -373,7 +374,7 @@ func TestCompactionOfTransactionsAndProducers(t *testing.T) {
 		t.Helper()
 		put(t, l, now, "zz=1")
 		roll(t, l)
-		if err := l.dir.flushAll([]*Log{l}); err != nil { // what is not durable yet would keep more headers
+		if err := l.dir.flushAll(context.Background(), []*Log{l}); err != nil { // what is not durable yet would keep more headers
 			t.Fatal(err)
 		}
 		if !s.CleanOnce() {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func (l *Log) compact(d *dirtiness, nowMs int64) error {
 	if len(v.segments) <= d.segments {
 		return errAborted
 	}
-	if err := l.seal(); err != nil { // a segment that is rewritten is sealed first: its snapshot is not lost
+	if err := l.seal(context.Background()); err != nil { // a segment that is rewritten is sealed first: its snapshot is not lost
 		return l.dir.fail(fmt.Sprintf("sealing a segment of %v", l.tp), err)
 	}
 	segs := v.segments[:d.segments]

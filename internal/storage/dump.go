@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func DumpLog(fsys vfs.FS, name string, fn func(*DumpBatch) error) error {
 			}
 			d.ValidCRC = d.Whole.ValidCRC()
 		} else {
-			crc, err := batchCRC(f, w.start, w.total, chunk)
+			crc, err := batchCRC(context.Background(), f, w.start, w.total, chunk)
 			if err != nil {
 				return err
 			}

@@ -57,6 +57,24 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("%s is corrupt at byte %d: %s", e.Segment, e.Position, e.Reason)
 }
 
+// StoppedError says that Open was told to stop before all logs were open. Whatever it did until then it would do again: nothing is lost, and the
+// next Open recovers.
+type StoppedError struct {
+	Recovering bool  // the stop before was not clean
+	Done, Logs int   // so many of the directory's logs were read
+	Err        error // why the context ended
+}
+
+func (e *StoppedError) Error() string {
+	doing := "opening"
+	if e.Recovering {
+		doing = "recovering"
+	}
+	return fmt.Sprintf("stopped while %s, with %d of %d logs done; the next start recovers them all: %v", doing, e.Done, e.Logs, e.Err)
+}
+
+func (e *StoppedError) Unwrap() error { return e.Err }
+
 // FormatError says that a small file of ours or Kafka's (a checkpoint, meta.properties, a snapshot) cannot be read.
 type FormatError struct {
 	File   string

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"io/fs"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -152,6 +153,16 @@ func (h *handle) release() {
 	fl.mu.Unlock()
 	if open {
 		h.unpin()
+	}
+}
+
+// releaseAll gives up the cache's pins.
+func (fl *files) releaseAll() {
+	fl.mu.Lock()
+	open := slices.Clone(fl.open)
+	fl.mu.Unlock()
+	for _, h := range open {
+		h.release()
 	}
 }
 

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -87,7 +88,7 @@ func FuzzRecovery(f *testing.F) {
 		for i := range int32(30) {
 			mustAppend(t, l, idempotent(t, 7, 0, 2*i, 2))
 		}
-		if err := l.seal(); err != nil {
+		if err := l.seal(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		victim := fuzzFiles[int(which)%len(fuzzFiles)]
@@ -112,7 +113,7 @@ func FuzzRecovery(f *testing.F) {
 		}
 		cfg := testConfig(fsys)
 		cfg.TopicConfig = func(string) LogConfig { return c }
-		s, err := Open(cfg)
+		s, err := Open(context.Background(), cfg)
 		if err != nil {
 			var format *FormatError
 			var newer *NewerFormatError

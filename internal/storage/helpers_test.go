@@ -68,7 +68,7 @@ func testConfig(fsys vfs.FS) Config {
 
 func openStore(t testing.TB, cfg Config) *Store {
 	t.Helper()
-	s, err := Open(cfg)
+	s, err := Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}

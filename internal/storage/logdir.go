@@ -361,9 +361,12 @@ func (d *logDir) close(ctx context.Context, logs []*Log) error {
 }
 
 // flushAll flushes every log, so many at a time that their files do not exceed the limit of open files by much. The flusher does not run.
-func (d *logDir) flushAll(logs []*Log) error {
+func (d *logDir) flushAll(ctx context.Context, logs []*Log) error {
 	x := flush{f: &d.flusher}
 	for part := range slices.Chunk(logs, d.store.cfg.OpenFilesMax) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := x.flush(part, false); err != nil {
 			return err
 		}
@@ -374,7 +377,7 @@ func (d *logDir) flushAll(logs []*Log) error {
 // closeLogs flushes every log and writes the files that spare the next start a look into the segments. With SyncFS one call makes all of them
 // durable, else each is synced by itself.
 func (d *logDir) closeLogs(ctx context.Context, logs []*Log) error {
-	if err := d.flushAll(logs); err != nil {
+	if err := d.flushAll(context.WithoutCancel(ctx), logs); err != nil { // what was appended is flushed however late it is
 		return err
 	}
 	var wrote []closing
@@ -435,7 +438,7 @@ func syncFile(fsys vfs.FS, name string) error {
 // writeClosing seals what is left to seal and writes the indexes of the last segment and the producer snapshot, if they changed. It
 // answers the names of the files that it changed without syncing them.
 func (l *Log) writeClosing() (names []string, err error) {
-	if err := l.seal(); err != nil {
+	if err := l.seal(context.Background()); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()

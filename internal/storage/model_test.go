@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -65,7 +66,7 @@ func (m *twin) logConfig() LogConfig {
 }
 
 func (m *twin) reopen() {
-	s, err := Open(m.config())
+	s, err := Open(context.Background(), m.config())
 	if err != nil {
 		m.t.Fatalf("open: %v", err)
 	}
@@ -175,7 +176,7 @@ func (m *twin) checkpoint(t *rapid.T) {
 }
 
 func (m *twin) seal(t *rapid.T) {
-	if err := m.l.seal(); err != nil {
+	if err := m.l.seal(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 }

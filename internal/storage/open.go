@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path"
@@ -20,16 +21,22 @@ type checkpoints struct {
 	recovery, start, hw, cleaner, endSizes map[kafka.TopicPartition]int64
 }
 
-// load opens every partition of the directory.
-func (d *logDir) load() error {
+// load opens every partition of the directory. When ctx ends first, what is left is what a kill would leave.
+func (d *logDir) load(ctx context.Context) (err error) {
 	s := d.store
 	began := time.Now()
+	var folders []kafka.TopicPartition
+	var finished atomic.Int64
+	defer func() {
+		if end := ctx.Err(); err != nil && end != nil && errors.Is(err, end) {
+			err = &StoppedError{Recovering: !d.clean, Done: int(finished.Load()), Logs: len(folders), Err: end}
+		}
+	}()
 	var cp checkpoints
 	for name, m := range map[string]*map[kafka.TopicPartition]int64{ // any order: separate files
 		recoveryPointsName: &cp.recovery, logStartsName: &cp.start, highWatermarksName: &cp.hw, cleanerName: &cp.cleaner,
 		endSizesName: &cp.endSizes,
 	} {
-		var err error
 		if *m, err = d.readCheckpoint(name); err != nil {
 			return err
 		}
@@ -37,22 +44,23 @@ func (d *logDir) load() error {
 			d.saved[name] = *m
 		}
 	}
-	folders, err := d.folders()
-	if err != nil {
+	if folders, err = d.folders(ctx); err != nil {
 		return err
 	}
 	if !d.clean && len(folders) > 0 {
 		s.log.Info("the last stop was not clean, recovering", "dir", d.path, "logs", len(folders))
-		if err := d.settle(folders); err != nil {
+		if err := d.settle(ctx, folders); err != nil {
 			return err
 		}
 	}
 	logs := make([]*Log, len(folders))
-	var finished atomic.Int64
 	var lastReport atomic.Int64
 	err = parallel(s.cfg.RecoveryThreads, len(folders), func(i int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		l := s.newLog(d, folders[i], s.cfg.TopicConfig(folders[i].Topic))
-		if err := l.open(&cp); err != nil {
+		if err := l.open(ctx, &cp); err != nil {
 			return fmt.Errorf("open %v: %w", l.tp, err)
 		}
 		logs[i] = l
@@ -75,7 +83,7 @@ func (d *logDir) load() error {
 	// After a clean stop there are few of these, or none: a log that no checkpoint names, a compaction that was to be finished.
 	recovered := slices.DeleteFunc(slices.Clone(logs), func(l *Log) bool { return !l.recovered })
 	if !d.clean || len(recovered) > 0 {
-		if err := d.secure(recovered); err != nil {
+		if err := d.secure(ctx, recovered); err != nil {
 			return err
 		}
 		s.cfg.Observer.Recovered(len(recovered))
@@ -88,18 +96,23 @@ func (d *logDir) load() error {
 
 // settle makes the names in the partitions' folders durable. A process that was killed may have left some, such as a new epoch
 // checkpoint, that a power cut would still take after they were read and relied on.
-func (d *logDir) settle(folders []kafka.TopicPartition) error {
+func (d *logDir) settle(ctx context.Context, folders []kafka.TopicPartition) error {
 	s := d.store
 	if t := s.cfg.SyncFSThreshold; t >= 0 && len(folders) >= t {
 		if err := s.fs.SyncFS(d.path); !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 	}
-	return parallel(s.cfg.SyncParallel, len(folders), func(i int) error { return s.fs.SyncDir(d.file(folders[i].String())) })
+	return parallel(s.cfg.SyncParallel, len(folders), func(i int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return s.fs.SyncDir(d.file(folders[i].String()))
+	})
 }
 
 // folders lists the partitions of the directory. What was being deleted is unlinked.
-func (d *logDir) folders() ([]kafka.TopicPartition, error) {
+func (d *logDir) folders(ctx context.Context) ([]kafka.TopicPartition, error) {
 	fsys := d.store.fs
 	entries, err := fsys.ReadDir(d.path)
 	if err != nil {
@@ -107,6 +120,9 @@ func (d *logDir) folders() ([]kafka.TopicPartition, error) {
 	}
 	var tps []kafka.TopicPartition
 	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if !e.IsDir() {
 			continue
 		}
@@ -130,12 +146,12 @@ func (d *logDir) folders() ([]kafka.TopicPartition, error) {
 }
 
 // secure makes what recovery kept durable before it is served, and the recovery points that spare doing it again.
-func (d *logDir) secure(logs []*Log) error {
-	if err := d.flushAll(logs); err != nil {
+func (d *logDir) secure(ctx context.Context, logs []*Log) error {
+	if err := d.flushAll(ctx, logs); err != nil {
 		return err
 	}
 	for _, l := range logs {
-		if err := l.seal(); err != nil {
+		if err := l.seal(ctx); err != nil {
 			return fmt.Errorf("seal %v: %w", l.tp, err)
 		}
 	}
@@ -160,7 +176,7 @@ func (s *Store) newLog(d *logDir, tp kafka.TopicPartition, c LogConfig) *Log {
 }
 
 // open finds the log's files and brings it to where it can be served.
-func (l *Log) open(cp *checkpoints) error {
+func (l *Log) open(ctx context.Context, cp *checkpoints) error {
 	files, err := l.list()
 	if err != nil {
 		return err
@@ -199,7 +215,7 @@ func (l *Log) open(cp *checkpoints) error {
 		l.flushed.Store(point)
 	} else {
 		l.recovered = true
-		if err := l.recover(point); err != nil {
+		if err := l.recover(ctx, point); err != nil {
 			return err
 		}
 	}
@@ -209,7 +225,7 @@ func (l *Log) open(cp *checkpoints) error {
 	}
 	l.start.Store(max(start, first.base))
 	if clean {
-		if err := l.loadProducers(); err != nil {
+		if err := l.loadProducers(ctx); err != nil {
 			return err
 		}
 	}

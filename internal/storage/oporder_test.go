@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"flag"
 	"os"
 	"testing"
@@ -65,7 +66,7 @@ func TestOperationOrderGolden(t *testing.T) {
 		step("append and roll", func() { append1("b"); append1("c") })
 		step("flush both segments and the new name", flush)
 		step("seal the first", func() {
-			if err := l.seal(); err != nil {
+			if err := l.seal(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -98,7 +99,7 @@ func TestOperationOrderGolden(t *testing.T) {
 			cfg := cfg
 			cfg.FS = vfs.Inject(mem, hook)
 			cfg.TopicConfig = func(string) LogConfig { return c }
-			s, err := Open(cfg)
+			s, err := Open(context.Background(), cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 )
@@ -17,7 +18,7 @@ func (l *Log) Seal() error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	if err := l.seal(); err != nil {
+	if err := l.seal(context.Background()); err != nil {
 		return l.dir.fail(fmt.Sprintf("sealing a segment of %v", l.tp), err)
 	}
 	return nil
@@ -67,13 +68,13 @@ func (s *segment) checkIndexes() error {
 		return nil
 	}
 	var p producers
-	if err := l.replay(&p, l.view.Load(), l.snapshotOffsets(), s.base); err != nil {
+	if err := l.replay(context.Background(), &p, l.view.Load(), l.snapshotOffsets(), s.base); err != nil {
 		return err
 	}
 	rd := l.store.reader()
 	defer l.store.readers.Put(rd)
 	var want []AbortedTxn
-	err = l.replaySegment(&p, s, s.base, x.nextOffset(), rd, 0, func(t AbortedTxn) { want = append(want, t) })
+	err = l.replaySegment(context.Background(), &p, s, s.base, x.nextOffset(), rd, 0, func(t AbortedTxn) { want = append(want, t) })
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func runPowerCutScript(t *testing.T, s powerCutScript, thorough bool, sites *vfs
 		}
 		p.disk = vfs.NewMemory()
 		p.config.FS = vfs.Inject(p.disk, p.hook)
-		if p.store, p.err = storage.Open(p.config); p.err != nil {
+		if p.store, p.err = storage.Open(context.Background(), p.config); p.err != nil {
 			return
 		}
 		p.cluster, p.clean = p.store.ClusterID(), maybe
@@ -206,7 +206,7 @@ func (p *powerCut) future(disk *vfs.Memory, logs []*cutLog, at int64) *powerCut 
 
 // open opens the store; an error is none when the life has ended.
 func (p *powerCut) open() (err error) {
-	if p.store, err = storage.Open(p.config); err != nil && !p.ended() {
+	if p.store, err = storage.Open(context.Background(), p.config); err != nil && !p.ended() {
 		return fmt.Errorf("open: %w", err)
 	}
 	return nil

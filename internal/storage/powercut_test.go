@@ -361,7 +361,7 @@ func (p *powerCut) live(end ending) {
 	p.step("LIFE %d, to end by %v before operation %d %s", p.stats.lives, end, cutAt, when)
 	p.config.FS = vfs.Inject(p.disk, p.hook)
 	var err error
-	p.store, err = storage.Open(p.config)
+	p.store, err = storage.Open(context.Background(), p.config)
 	switch {
 	case err != nil && p.ended():
 		p.stats.duringOpen++

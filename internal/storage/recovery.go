@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +14,9 @@ import (
 // Recovery after an unclean stop (reference 3.3): the log is walked from its recovery point, what follows the first bad batch is cut,
 // indexes, producers and epochs are made from the batches, and what is kept is synced before anybody can read it.
 
-// recover walks the log from the segment that holds the recovery point, cuts it at the first bad batch, and rebuilds what is derived.
-func (l *Log) recover(point int64) error {
+// recover walks the log from the segment that holds the recovery point, cuts it at the first bad batch, and rebuilds what is derived. ctx ends a
+// walk; a cut that has begun is finished.
+func (l *Log) recover(ctx context.Context, point int64) error {
 	v := l.view.Load()
 	// A recovery point at the very start of a segment may date from when the segment before it was the last one, and not sealed yet: what
 	// is derived from that one may be missing.
@@ -28,7 +30,7 @@ func (l *Log) recover(point int64) error {
 		s.durable(s.size.Load())
 		s.sealed.Store(true)
 	}
-	if err := l.replay(&l.prod, v, l.snapshots, first.base); err != nil {
+	if err := l.replay(ctx, &l.prod, v, l.snapshots, first.base); err != nil {
 		return err
 	}
 	r := recoverer{log: l, point: point, next: first.base, epochs: l.epochs.load(), reader: l.store.reader(), buf: *crcBuffers.Get().(*[]byte), nowMs: l.store.now()}
@@ -54,7 +56,7 @@ func (l *Log) recover(point int64) error {
 		if i > from {
 			v.segments[i-1].snapshot = l.prod.snapshot() // the sealer writes it
 		}
-		good, err := r.walk(s)
+		good, err := r.walk(ctx, s)
 		if err == nil {
 			continue
 		}
@@ -182,7 +184,7 @@ type recoverer struct {
 }
 
 // walk checks the batches of s and builds its index. good is the position behind the last sound one; a *CorruptError says what follows it.
-func (r *recoverer) walk(s *segment) (good int64, err error) {
+func (r *recoverer) walk(ctx context.Context, s *segment) (good int64, err error) {
 	l := r.log
 	f, err := s.file.pin()
 	if err != nil {
@@ -195,6 +197,9 @@ func (r *recoverer) walk(s *segment) (good int64, err error) {
 	defer w.close()
 	rewriteFrom := int64(-1)
 	for {
+		if err := ctx.Err(); err != nil {
+			return x.size, err
+		}
 		h, err := w.next()
 		if err == io.EOF {
 			break
@@ -211,7 +216,7 @@ func (r *recoverer) walk(s *segment) (good int64, err error) {
 			return x.size, bad("offsets %d to %d cannot follow offset %d in this segment", h.BaseOffset(), h.LastOffset(), r.next)
 		}
 		if h.LastOffset() >= r.point {
-			crc, err := batchCRC(f, w.start, w.total, r.buf)
+			crc, err := batchCRC(ctx, f, w.start, w.total, r.buf)
 			if err != nil {
 				return x.size, err
 			}
@@ -275,18 +280,18 @@ func (p *producers) fold(f io.ReaderAt, h batch.Batch, pos, total int64, rd *bat
 }
 
 // loadProducers brings the producer state to the log end after a clean stop. Without any snapshot there was nothing to snapshot.
-func (l *Log) loadProducers() error {
+func (l *Log) loadProducers(ctx context.Context) error {
 	if len(l.snapshots) == 0 {
 		return nil
 	}
 	if err := l.dropSnapshotsBeyond(l.end.Load()); err != nil {
 		return err
 	}
-	return l.replay(&l.prod, l.view.Load(), l.snapshots, l.end.Load())
+	return l.replay(ctx, &l.prod, l.view.Load(), l.snapshots, l.end.Load())
 }
 
 // replay rebuilds in p the producer state as of offset upto: the newest readable snapshot, then the batches after it.
-func (l *Log) replay(p *producers, v *view, snapshots []int64, upto int64) error {
+func (l *Log) replay(ctx context.Context, p *producers, v *view, snapshots []int64, upto int64) error {
 	p.reset()
 	nowMs := l.store.now()
 	from := v.segments[0].base
@@ -316,7 +321,7 @@ func (l *Log) replay(p *producers, v *view, snapshots []int64, upto int64) error
 	rd := l.store.reader()
 	defer l.store.readers.Put(rd)
 	for i := v.floor(from); i < len(v.segments) && v.segments[i].base < upto && from < upto; i++ {
-		if err := l.replaySegment(p, v.segments[i], from, upto, rd, nowMs, nil); err != nil {
+		if err := l.replaySegment(ctx, p, v.segments[i], from, upto, rd, nowMs, nil); err != nil {
 			return err
 		}
 	}
@@ -324,7 +329,7 @@ func (l *Log) replay(p *producers, v *view, snapshots []int64, upto int64) error
 }
 
 // replaySegment folds the batches of s in [from, upto) into p; aborted, if given, hears of the aborted transactions.
-func (l *Log) replaySegment(p *producers, s *segment, from, upto int64, rd *batch.Reader, nowMs int64, aborted func(AbortedTxn)) error {
+func (l *Log) replaySegment(ctx context.Context, p *producers, s *segment, from, upto int64, rd *batch.Reader, nowMs int64, aborted func(AbortedTxn)) error {
 	f, err := s.file.pin()
 	if err != nil {
 		return err
@@ -333,6 +338,9 @@ func (l *Log) replaySegment(p *producers, s *segment, from, upto int64, rd *batc
 	w := newWalker(f, s.file.path(), 0, s.size.Load())
 	defer w.close()
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		h, err := w.next()
 		if err == io.EOF || (err == nil && h.BaseOffset() >= upto) {
 			return nil

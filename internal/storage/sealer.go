@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,7 +59,7 @@ func (z *sealer) run(stop <-chan struct{}) {
 				return
 			}
 			l.sealing.Store(false)
-			if err := l.seal(); err != nil {
+			if err := l.seal(context.Background()); err != nil {
 				z.dir.fail(fmt.Sprintf("sealing a segment of %v", l.tp), err)
 				return
 			}
@@ -110,8 +111,8 @@ func (z *sealer) sweep(nowMs int64) error {
 	return errors.Join(errs...)
 }
 
-// seal seals every segment but the last, oldest first.
-func (l *Log) seal() error {
+// seal seals every segment but the last, oldest first. When ctx ends it stops between two of them.
+func (l *Log) seal(ctx context.Context) error {
 	l.sealMu.Lock()
 	defer l.sealMu.Unlock()
 	if l.closed.Load() {
@@ -121,6 +122,9 @@ func (l *Log) seal() error {
 	for i, s := range v.segments[:len(v.segments)-1] {
 		if s.sealed.Load() {
 			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if err := l.sealSegment(s, v.segments[i+1].base); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -200,13 +201,13 @@ func (s *segment) loadAborted() ([]AbortedTxn, error) {
 	l := s.log
 	v := l.view.Load()
 	var p producers
-	if err := l.replay(&p, v, l.snapshotOffsets(), s.base); err != nil {
+	if err := l.replay(context.Background(), &p, v, l.snapshotOffsets(), s.base); err != nil {
 		return nil, err
 	}
 	rd := l.store.reader()
 	defer l.store.readers.Put(rd)
 	aborted = nil
-	err = l.replaySegment(&p, s, s.base, s.base+maxRelative, rd, l.store.now(), func(t AbortedTxn) { aborted = append(aborted, t) })
+	err = l.replaySegment(context.Background(), &p, s, s.base, s.base+maxRelative, rd, l.store.now(), func(t AbortedTxn) { aborted = append(aborted, t) })
 	return aborted, err
 }
 

@@ -44,8 +44,11 @@ type Store struct {
 }
 
 // Open locks the log directories, checks whose they are, recovers what an unclean stop left, and starts the background work. On an error
-// everything is unlocked again. Errors: *vfs.LockedError, *NewerFormatError, *MismatchError, *MissingError, *FormatError, or the file system's.
-func Open(cfg Config) (*Store, error) {
+// everything is closed and unlocked again. Errors: *vfs.LockedError, *NewerFormatError, *MismatchError, *MissingError, *FormatError, *StoppedError when
+// ctx ends first, or the file system's.
+//
+// Recovery may take minutes. It looks at ctx between any two batches, but finishes what it has begun to change.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
 	c, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -64,16 +67,17 @@ func Open(cfg Config) (*Store, error) {
 		d.sealer = sealer{dir: d, wake: make(chan struct{}, 1)}
 		s.dirs = append(s.dirs, d)
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		close(s.stop)
 		s.wg.Wait()
+		s.files.releaseAll()
 		s.unlock()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Store) open() error {
+func (s *Store) open(ctx context.Context) error {
 	for _, d := range s.dirs {
 		if err := d.claim(); err != nil {
 			return err
@@ -91,7 +95,7 @@ func (s *Store) open() error {
 		}
 	}
 	for _, d := range s.dirs {
-		if err := d.load(); err != nil {
+		if err := d.load(ctx); err != nil {
 			return fmt.Errorf("open log directory %s: %w", d.path, err)
 		}
 	}

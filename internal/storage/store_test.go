@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -32,7 +33,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		var locked *vfs.LockedError
-		_, err = Open(testConfig(fsys))
+		_, err = Open(context.Background(), testConfig(fsys))
 		if !errors.As(err, &locked) || !strings.Contains(err.Error(), "pid 4711") {
 			t.Fatalf("%v", err)
 		}
@@ -43,7 +44,7 @@ func TestOpenRefuses(t *testing.T) {
 		fsys := fresh(t)
 		overwrite(t, fsys, "/data/barnabas.format", func([]byte) []byte { return []byte("version=2\n") })
 		var newer *NewerFormatError
-		if _, err := Open(testConfig(fsys)); !errors.As(err, &newer) || newer.Found != 2 || newer.Newest != FormatVersion {
+		if _, err := Open(context.Background(), testConfig(fsys)); !errors.As(err, &newer) || newer.Found != 2 || newer.Newest != FormatVersion {
 			t.Fatalf("%v", err)
 		}
 		// Nothing was touched, not even the marker of the clean stop.
@@ -73,7 +74,7 @@ func TestOpenRefuses(t *testing.T) {
 		}
 		for range 2 { // the refused start does not make the directory an old one
 			var gone *MissingError
-			if _, err := Open(cfg); !errors.As(err, &gone) || gone.Dir != "/two" || gone.Count != 1 || gone.First != placed[1] {
+			if _, err := Open(context.Background(), cfg); !errors.As(err, &gone) || gone.Dir != "/two" || gone.Count != 1 || gone.First != placed[1] {
 				t.Fatalf("%v", err)
 			}
 		}
@@ -93,7 +94,7 @@ func TestOpenRefuses(t *testing.T) {
 		cfg := testConfig(fresh(t))
 		cfg.ClusterID = "cluster-2"
 		var wrong *MismatchError
-		if _, err := Open(cfg); !errors.As(err, &wrong) || wrong.Property != "cluster.id" || wrong.Found != "cluster-1" {
+		if _, err := Open(context.Background(), cfg); !errors.As(err, &wrong) || wrong.Property != "cluster.id" || wrong.Found != "cluster-1" {
 			t.Fatalf("%v", err)
 		}
 	})
@@ -101,7 +102,7 @@ func TestOpenRefuses(t *testing.T) {
 		cfg := testConfig(fresh(t))
 		cfg.NodeID = 2
 		var wrong *MismatchError
-		if _, err := Open(cfg); !errors.As(err, &wrong) || wrong.Property != "node.id" || wrong.Found != "1" {
+		if _, err := Open(context.Background(), cfg); !errors.As(err, &wrong) || wrong.Property != "node.id" || wrong.Found != "1" {
 			t.Fatalf("%v", err)
 		}
 	})
@@ -112,12 +113,12 @@ func TestOpenRefuses(t *testing.T) {
 		}
 		cfg := testConfig(fsys)
 		cfg.Dirs = append(cfg.Dirs, "/more")
-		if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "orders-0") {
+		if _, err := Open(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), "orders-0") {
 			t.Fatalf("%v", err)
 		}
 	})
 	t.Run("settings that cannot work, all at once", func(t *testing.T) {
-		_, err := Open(Config{OpenFilesMax: -1, CleanerDedupeBytes: 1})
+		_, err := Open(context.Background(), Config{OpenFilesMax: -1, CleanerDedupeBytes: 1})
 		for _, want := range []string{"log.dirs", "FS is required", "OpenFilesMax", "log.cleaner.dedupe.buffer.size"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v does not speak of %s", err, want)

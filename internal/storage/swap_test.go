@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -45,7 +46,7 @@ func TestScenario47KilledInAnyStepOfACompaction(t *testing.T) {
 	if l.SegmentCount() < 4 {
 		t.Fatalf("%d segments", l.SegmentCount())
 	}
-	if err := l.seal(); err != nil {
+	if err := l.seal(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	l.WantFlush()
@@ -87,7 +88,7 @@ func TestScenario47KilledInAnyStepOfACompaction(t *testing.T) {
 		cfg := cfg
 		cfg.FS = d.disk
 		cfg.OnFlushed = nil
-		s, err := Open(cfg)
+		s, err := Open(context.Background(), cfg)
 		if err != nil {
 			t.Fatalf("%s: %v", d.what, err)
 		}

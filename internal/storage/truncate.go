@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"slices"
 )
@@ -123,7 +124,7 @@ func (l *Log) truncated(segments []*segment, end int64) error {
 	if err != nil {
 		return err
 	}
-	if err := l.replay(&l.prod, l.view.Load(), l.snapshotOffsets(), end); err != nil {
+	if err := l.replay(context.Background(), &l.prod, l.view.Load(), l.snapshotOffsets(), end); err != nil {
 		return err
 	}
 	return l.dir.saveRecoveryPoints()

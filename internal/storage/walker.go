@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -103,11 +104,15 @@ func (w *walker) corrupt(format string, args ...any) error {
 	return &CorruptError{Segment: w.name, Position: w.pos, Reason: fmt.Sprintf(format, args...)}
 }
 
-// batchCRC computes the checksum of the batch of total bytes at pos, in pieces through buf.
-func batchCRC(r io.ReaderAt, pos, total int64, buf []byte) (uint32, error) {
+// batchCRC computes the checksum of the batch of total bytes at pos, in pieces through buf. It may take as long as a damaged length says, so it looks
+// at ctx.
+func batchCRC(ctx context.Context, r io.ReaderAt, pos, total int64, buf []byte) (uint32, error) {
 	const covered = 21 // the CRC covers what follows it: attributes to end
 	crc := uint32(0)
 	for at := pos + covered; at < pos+total; {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		b := buf[:min(int64(len(buf)), pos+total-at)]
 		n, err := r.ReadAt(b, at)
 		if n < len(b) {

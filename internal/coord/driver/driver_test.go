@@ -54,7 +54,7 @@ func newRig(t testing.TB) *rig {
 func (r *rig) start() {
 	r.t.Helper()
 	set := replicadriver.NewSet(1, true, slog.New(slog.DiscardHandler))
-	st, err := storage.Open(storage.Config{
+	st, err := storage.Open(context.Background(), storage.Config{
 		Dirs: []string{"/data"}, FS: vfs.Inject(r.disk, r.hook), NodeID: 1, FlushMode: storage.FlushCommit, FlushInterval: time.Hour,
 		RetentionCheckInterval: -1, CheckpointInterval: -1, HighWatermarkInterval: -1, ProducerSweepInterval: -1, CleanerDisable: true, SyncFSThreshold: -1,
 		OnFlushed: func(l *storage.Log, end int64) { set.Flushed(l, end) },

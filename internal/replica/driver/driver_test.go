@@ -50,7 +50,7 @@ func (r *rig) open(mode storage.FlushMode, dirs ...string) {
 		dirs = []string{"/data"}
 	}
 	set := NewSet(self, mode == storage.FlushCommit, slog.New(slog.DiscardHandler))
-	st, err := storage.Open(storage.Config{
+	st, err := storage.Open(context.Background(), storage.Config{
 		Dirs: dirs, FS: vfs.Inject(r.disk, r.hook), NodeID: self, FlushMode: mode, FlushInterval: time.Hour,
 		RetentionCheckInterval: -1, CheckpointInterval: -1, HighWatermarkInterval: -1, ProducerSweepInterval: -1, CleanerDisable: true, SyncFSThreshold: -1,
 		OnFlushed: func(l *storage.Log, end int64) { set.Flushed(l, end) },
