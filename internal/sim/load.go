@@ -8,7 +8,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -33,9 +32,30 @@ func (e *FieldError) Error() string {
 		b.WriteString(": ")
 	}
 	if e.Field != "" {
-		b.WriteString(e.Field + ": ")
+		b.WriteString(plain(e.Field) + ": ")
 	}
-	return b.String() + e.What
+	return b.String() + plain(e.What)
+}
+
+// plain is a text that may hold anything from a file as a line for people: without what a terminal acts on, and not a megabyte long.
+func plain(s string) string {
+	const most, head, tail = 400, 250, 100
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:head], "") + " ... " + strings.ToValidUTF8(s[len(s)-tail:], "")
+	}
+	if !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
 }
 
 // Load reads a scenario from the text of a YAML file and checks it. The error is the first fault, a *FieldError.
@@ -44,7 +64,8 @@ func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 		return nil, &FieldError{File: file, What: fmt.Sprintf("the file is too large; a scenario has at most %d bytes", fileBytesMax)}
 	}
 	var doc, more yaml.Node
-	docs := yaml.NewDecoder(bytes.NewReader(text))
+	in := &byLine{rest: text}
+	docs := yaml.NewDecoder(in)
 	err := docs.Decode(&doc)
 	if err == nil {
 		if err = docs.Decode(&more); err == nil {
@@ -61,7 +82,7 @@ func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 			}
 		}
 		if line == 0 { // control characters, unknown anchors and what is wrong with the first line come without one
-			line = faultyLine(text, err)
+			line = in.faultyLine(text, what)
 		}
 		return nil, &FieldError{File: file, Line: line, What: "not YAML: " + what}
 	}
@@ -92,23 +113,49 @@ func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 	return &s, s.check()
 }
 
-// faultyLine is the first line with which the text has the fault that it has as a whole.
-func faultyLine(text []byte, fault error) int {
-	lines := bytes.SplitAfter(text, []byte("\n"))
-	ends := make([]int, len(lines))
-	for i, end := 0, 0; i < len(lines); i++ {
-		end += len(lines[i])
-		ends[i] = end
+// byLine gives a text a line at a time, and counts them.
+type byLine struct {
+	rest []byte
+	line int  // of the last that was given, from 1
+	part bool // of that
+}
+
+func (r *byLine) Read(b []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
 	}
-	k := sort.Search(len(ends), func(i int) bool {
-		var doc yaml.Node
-		docs, err := yaml.NewDecoder(bytes.NewReader(text[:ends[i]])), error(nil)
-		for err == nil {
-			err = docs.Decode(&doc)
+	if !r.part {
+		r.line++
+	}
+	n := len(b)
+	if end := bytes.IndexByte(r.rest, '\n'); end >= 0 {
+		n = min(n, end+1)
+	}
+	n = copy(b[:n], r.rest)
+	r.part = r.rest[n-1] != '\n'
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// faultyLine is where a fault is that the parser does not tell the line of, by how far it has read.
+func (r *byLine) faultyLine(text []byte, fault string) int {
+	name, alias := strings.CutPrefix(fault, "unknown anchor '")
+	switch {
+	case alias: // it may have read on, to see what the alias is part of
+		name, _, _ = strings.Cut(name, "'")
+		before := text[:len(text)-len(r.rest)]
+		for line := r.line; line > 1; line-- {
+			last := 1 + bytes.LastIndexByte(before[:max(0, len(before)-1)], '\n')
+			if bytes.Contains(before[last:], []byte("*"+name)) {
+				return line
+			}
+			before = before[:last]
 		}
-		return err.Error() == fault.Error()
-	})
-	return min(k+1, len(ends))
+		return 1
+	case strings.Contains(fault, "control characters"), strings.Contains(fault, "UTF"), strings.Contains(fault, "surrogate"), strings.Contains(fault, "Unicode"):
+		return max(1, r.line) // it is of these bytes
+	}
+	return 1 // the parser counts from 0, and leaves 0 out
 }
 
 func (s *Scenario) fault(line int, path, format string, args ...any) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -105,6 +106,50 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 	}
 	if _, err := Load("f.yaml", make([]byte, fileBytesMax+1)); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("a file of more than a megabyte: %v", err)
+	}
+}
+
+// Of a text that is no YAML the line is told, however long it is, and it is read once for that.
+func TestTheLineOfAFaultIsFoundInOneReading(t *testing.T) {
+	const n = 20_000
+	for name, c := range map[string]struct{ begin, line, fault, what string }{
+		"a control character": {"x: [", "a,\n", "\x07", "control characters"},
+		"an unknown anchor":   {"x:\n", "- '*y'\n", "- *y\n", "unknown anchor 'y'"},
+		"bytes that are none": {"x:\n", "- a\n", "- \xff\n", "invalid leading UTF-8 octet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := c.begin + strings.Repeat(c.line, n)
+			bad := good + c.fault
+			_, err := Load("f.yaml", []byte(bad))
+			if want := fmt.Sprintf("f.yaml:%d: not YAML: %s", 1+strings.Count(good, "\n"), c.what); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%v\nwant %s", err, want)
+			}
+			allocs := func(text string) float64 {
+				return testing.AllocsPerRun(1, func() { _, _ = Load("f.yaml", []byte(text)) })
+			}
+			if once, found := allocs(good+strings.Repeat("]", strings.Count(c.begin, "["))), allocs(bad); found > once*1.1+100 {
+				t.Errorf("%v allocations to tell the line of the fault, %v to read the text", found, once)
+			}
+		})
+	}
+}
+
+// What a file holds comes back in an error as a line that can be read: no megabyte, and nothing that a terminal acts on.
+func TestErrorsCanBeRead(t *testing.T) {
+	for name, text := range map[string]string{
+		"a long value":      "members:\n- count: " + strings.Repeat("9", 500_000),
+		"a long name":       "members:\n- " + "a" + strings.Repeat("é", 500) + ": 1",
+		"a long anchor":     "name: *" + strings.Repeat("a", 500_000),
+		"a terminal's code": `members: [{topics: ["\e[31mred\a"]}]`,
+		"and in a name":     `"\e]0;x\a": 1`,
+	} {
+		_, err := Load("f.yaml", []byte(text))
+		if err == nil || len(err.Error()) > 1000 || strings.ContainsFunc(err.Error(), unicode.IsControl) || !strings.HasPrefix(err.Error(), "f.yaml:") {
+			t.Errorf("%s: %.2000q", name, err)
+		}
+	}
+	if _, err := Load("f.yaml", []byte("x: 1"), Override{"seed", strings.Repeat("\x07", 9999)}); err == nil || len(err.Error()) > 1000 {
+		t.Errorf("%.2000v", err)
 	}
 }
 

@@ -198,7 +198,8 @@ func TestConsumerRestart(t *testing.T) {
 		s.always(t, "moved", 0)
 		s.always(t, "orphans_placed", 0)
 		s.always(t, "paused_partition_seconds", 40) // its own 4, for as long as it is away
-		s = sampled(t, scenario(t, "consumer-restart", ideally("static", "true", "processing.time", "1us")...), seeds(20)) // none waits for the work on another
+		// None waits for the work on another.
+		s = sampled(t, scenario(t, "consumer-restart", ideally("static", "true", "processing.time", "1us")...), seeds(20))
 		s.always(t, "lag_peak", 1000)
 	})
 	t.Run("work in batches of ten seconds", func(t *testing.T) {
