@@ -143,6 +143,40 @@ func TestRecoveryAfterFailedSyncWritesTheTailAgain(t *testing.T) {
 	closeStore(t, s)
 }
 
+// What could not be written anew is not taken for durable, least of all because the log ends with a damaged batch.
+func TestRecoveryThatCannotWriteTheTailAgainFails(t *testing.T) {
+	for _, damaged := range []bool{false, true} {
+		mem := vfs.NewMemory()
+		s := openStore(t, testConfig(mem))
+		l := newLog(t, s, DefaultLogConfig())
+		mustAppend(t, l, simple(t, 1, "a"))
+		mustAppend(t, l, simple(t, 1, "b"))
+		mem = mem.Kill()
+		close(s.stop)
+		s.wg.Wait()
+		f, err := mem.Create("/data/" + suspectName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if damaged {
+			overwrite(t, mem, l.view.Load().last().file.path(), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
+		}
+		again := vfs.Inject(mem, func(op vfs.Op) error {
+			if op.Kind == vfs.OpWriteAt && strings.HasSuffix(op.Name, logSuffix) {
+				return syscall.EIO
+			}
+			return nil
+		})
+		if _, err := Open(t.Context(), testConfig(again)); !errors.Is(err, syscall.EIO) {
+			t.Errorf("damaged %v: %v", damaged, err)
+		}
+		if _, err := mem.Stat("/data/" + suspectName); err != nil {
+			t.Errorf("damaged %v: the note of the failed sync: %v", damaged, err)
+		}
+	}
+}
+
 func TestReserveRefusesAppendsBeforeTheDiskIsFull(t *testing.T) {
 	mem := vfs.NewMemory()
 	mem.SetTotal(8 << 20)

@@ -196,24 +196,30 @@ func (r *recoverer) walk(ctx context.Context, s *segment) (good int64, err error
 	w := newWalker(f, s.file.path(), 0, s.size.Load())
 	defer w.close()
 	rewriteFrom := int64(-1)
+	// found ends the walk with what it found. A tail that cannot be written anew is worse than any damage behind it, which would only be cut.
+	found := func(err error) (int64, error) {
+		s.idx.Store(x)
+		if failed := r.rewrite(ctx, f, rewriteFrom, x.size); failed != nil {
+			err = failed
+		}
+		return x.size, err
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return x.size, err
 		}
 		h, err := w.next()
 		if err == io.EOF {
-			break
+			return found(nil)
 		}
 		if err != nil {
-			s.idx.Store(x)
-			return x.size, errors.Join(err, r.rewrite(f, rewriteFrom, x.size))
+			return found(err)
 		}
-		bad := func(format string, args ...any) error {
-			s.idx.Store(x)
-			return errors.Join(&CorruptError{Segment: s.file.path(), Position: w.start, Reason: fmt.Sprintf(format, args...)}, r.rewrite(f, rewriteFrom, x.size))
+		bad := func(format string, args ...any) (int64, error) {
+			return found(&CorruptError{Segment: s.file.path(), Position: w.start, Reason: fmt.Sprintf(format, args...)})
 		}
 		if h.BaseOffset() < r.next || h.LastOffset()-s.base > maxRelative {
-			return x.size, bad("offsets %d to %d cannot follow offset %d in this segment", h.BaseOffset(), h.LastOffset(), r.next)
+			return bad("offsets %d to %d cannot follow offset %d in this segment", h.BaseOffset(), h.LastOffset(), r.next)
 		}
 		if h.LastOffset() >= r.point {
 			crc, err := batchCRC(ctx, f, w.start, w.total, r.buf)
@@ -221,7 +227,7 @@ func (r *recoverer) walk(ctx context.Context, s *segment) (good int64, err error
 				return x.size, err
 			}
 			if crc != h.CRC() {
-				return x.size, bad("the batch has CRC %08x, its bytes give %08x", h.CRC(), crc)
+				return bad("the batch has CRC %08x, its bytes give %08x", h.CRC(), crc)
 			}
 			if rewriteFrom < 0 {
 				rewriteFrom = w.start
@@ -242,17 +248,18 @@ func (r *recoverer) walk(ctx context.Context, s *segment) (good int64, err error
 		}
 		r.next = h.LastOffset() + 1
 	}
-	s.idx.Store(x)
-	return x.size, r.rewrite(f, rewriteFrom, x.size)
 }
 
 // rewrite writes the bytes in [from, to) again where an earlier sync had failed: the kernel shows them as written although the disk may not
 // have them, and only a page that is written anew is synced again.
-func (r *recoverer) rewrite(f vfs.File, from, to int64) error {
+func (r *recoverer) rewrite(ctx context.Context, f vfs.File, from, to int64) error {
 	if !r.log.dir.suspect || from < 0 {
 		return nil
 	}
 	for at := from; at < to; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b := r.buf[:min(int64(len(r.buf)), to-at)]
 		n, err := f.ReadAt(b, at)
 		if n < len(b) {
