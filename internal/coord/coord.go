@@ -47,6 +47,8 @@ type Shard interface {
 type Event interface {
 	// EventName is the name under which a trace keeps the event, such as "JoinGroup".
 	EventName() string
+	// EventGroup is the group that the event is about; "" for one about all, or about several.
+	EventGroup() string
 }
 
 // Effects is what a Step wants done. The zero value is "nothing".
@@ -106,6 +108,9 @@ type TimerFired struct {
 // EventName is "TimerFired".
 func (TimerFired) EventName() string { return "TimerFired" }
 
+// EventGroup is the group of the timer.
+func (t TimerFired) EventGroup() string { return t.Key.Group }
+
 // TopicDeleted is the event of a topic that left the metadata. A topic made anew under the same name comes with an id of its own, and
 // must not inherit what was said of the old one.
 type TopicDeleted struct {
@@ -115,3 +120,6 @@ type TopicDeleted struct {
 
 // EventName is "TopicDeleted".
 func (TopicDeleted) EventName() string { return "TopicDeleted" }
+
+// EventGroup is empty: any group may have offsets of the topic.
+func (TopicDeleted) EventGroup() string { return "" }

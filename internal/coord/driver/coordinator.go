@@ -2,9 +2,7 @@ package driver
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -196,17 +194,4 @@ func (c *Coordinator) Close(ctx context.Context) {
 		}
 		<-ended
 	}
-}
-
-// panicked logs what a panic was about: the event that caused it and the offset of the log it stood on, which together repeat it unless it needs
-// a rebalance under way.
-func (c *Coordinator) panicked(s *shard, what string, ev coord.Event, p any) {
-	const most = 8 << 10
-	text, err := json.Marshal(ev)
-	if err != nil {
-		text = []byte(err.Error())
-	}
-	c.cfg.Logger.Error("the group coordinator panicked; the groups of this partition are read again from the log, please report this",
-		"topic", s.part.Name.Topic, "partition", s.part.Name.Partition, "at", what, "event", string(text[:min(len(text), most)]), "end", s.part.Log().EndOffset(),
-		"panic", p, "stack", string(debug.Stack()))
 }

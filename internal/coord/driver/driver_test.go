@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -41,7 +42,36 @@ type rig struct {
 	failed error         // what syncs answer
 	notes  []coord.Note
 	topics map[string]bool
-	poison string // the group whose commits make the core panic
+	poison func(ev coord.Event, r record.Record) bool // what makes the core panic
+	logs   strings.Builder
+}
+
+// Write takes the coordinator's log.
+func (r *rig) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.logs.Write(b)
+}
+
+// poisonBy sets what makes the core panic.
+func (r *rig) poisonBy(poison func(ev coord.Event, r record.Record) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.poison = poison
+}
+
+func (r *rig) isPoison(ev coord.Event, rec record.Record) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.poison != nil && r.poison(ev, rec)
+}
+
+// takeLogs is what was logged since the last call.
+func (r *rig) takeLogs() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.logs.Reset()
+	return r.logs.String()
 }
 
 func newRig(t testing.TB) *rig {
@@ -85,7 +115,7 @@ func (r *rig) start() {
 				r.notes = append(r.notes, n.Note)
 			}
 		},
-		Codecs: batch.NewCodecs(batch.DefaultLimits()), BatchBytesMax: 1 << 20, LoadBytes: 4 << 10, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Parallel: 2,
+		Codecs: batch.NewCodecs(batch.DefaultLimits()), BatchBytesMax: 1 << 20, LoadBytes: 4 << 10, Logger: slog.New(slog.NewTextHandler(r, nil)), Now: time.Now, Parallel: 2,
 	})
 	r.c.Resize(partitions)
 	for _, p := range set.All() {
@@ -96,17 +126,24 @@ func (r *rig) start() {
 var groupConfig = group.Config{SessionTimeoutMin: 6 * time.Second, SessionTimeoutMax: 30 * time.Minute, InitialRebalanceDelay: 3 * time.Second, SizeMax: 1 << 30, RecordBytesMax: 1 << 20,
 	Offsets: offset.Config{MetadataMax: 4096, Retention: 7 * 24 * time.Hour, CheckInterval: 10 * time.Minute}}
 
-// poisoned is the real shard, with one event that makes it panic.
+// poisoned is the real shard, with an event or a record that makes it panic.
 type poisoned struct {
 	*group.Shard
 	rig *rig
 }
 
 func (p *poisoned) Step(now vtime.Instant, ev coord.Event) coord.Effects {
-	if c, ok := ev.(*offset.CommitRequest); ok && p.rig.poison != "" && c.Group == p.rig.poison {
+	if p.rig.isPoison(ev, nil) {
 		panic("poisoned")
 	}
 	return p.Shard.Step(now, ev)
+}
+
+func (p *poisoned) Apply(offset int64, r record.Record) {
+	if p.rig.isPoison(nil, r) {
+		panic("poisoned")
+	}
+	p.Shard.Apply(offset, r)
 }
 
 func (r *rig) stop() {
@@ -314,18 +351,55 @@ func TestAPanicCostsTheShardOnlyAndIsReloaded(t *testing.T) {
 		r.mustCommit("g", 1)
 		waiting := r.send("g", func(id coord.ReplyID) coord.Event { return join(id, "g") })
 		<-waiting.Done() // an id was given out
-		r.poison = "g"
+		r.poisonBy(func(ev coord.Event, _ record.Record) bool { _, ok := ev.(*offset.CommitRequest); return ok })
 		hit := r.commit("g", 2)
 		<-hit.Done()
 		if hit.Body() != (coord.Refused{Code: kafka.NotCoordinator}) {
 			t.Errorf("whoever sent the poison hears %+v", hit.Body())
 		}
-		r.poison = ""
+		r.poisonBy(nil)
 		time.Sleep(time.Second)
 		if got := r.committed("g"); got != 1 {
 			t.Errorf("after the reload: %d", got)
 		}
 		r.mustCommit("g", 5)
+	})
+}
+
+// The log names what a panic was about, whichever way it came, and what had happened before.
+func TestAPanicSaysWhatItWasAbout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		line := func(what string, want ...string) {
+			t.Helper()
+			r.poisonBy(nil)
+			time.Sleep(time.Second)
+			log := r.takeLogs()
+			for _, w := range append(want, "the group coordinator panicked", `panic=poisoned`) {
+				if !strings.Contains(log, w) {
+					t.Errorf("%s: the log does not say %q:\n%s", what, w, log)
+				}
+			}
+		}
+		r.mustCommit("g", 1)
+		<-r.send("g", func(id coord.ReplyID) coord.Event { return join(id, "g") }).Done()
+		r.poisonBy(func(ev coord.Event, _ record.Record) bool { _, ok := ev.(*offset.CommitRequest); return ok })
+		<-r.commit("g", 2).Done()
+		line("a request", "at=request", "group=g event=OffsetCommit", `content="{\"Reply\":`, "0s ago OffsetCommit g, 0s ago JoinGroup g, 0s ago OffsetCommit g")
+
+		<-r.send("g", func(id coord.ReplyID) coord.Event { return join(id, "g") }).Done()
+		r.poisonBy(func(ev coord.Event, _ record.Record) bool { _, ok := ev.(coord.TimerFired); return ok })
+		time.Sleep(20 * time.Second) // the id was given out, and nobody comes with it
+		line("a timer", "at=timer", "group=g event=TimerFired", "10.001s ago JoinGroup g, 0s ago TimerFired g")
+
+		r.poisonBy(func(_ coord.Event, rec record.Record) bool { return rec != nil })
+		r.c.Resize(0)
+		r.c.Resize(partitions)
+		for _, p := range r.set.All() {
+			r.c.Lead(p)
+		}
+		time.Sleep(50 * time.Millisecond)
+		line("a record", "at=replay", "group=g offset=0")
 	})
 }
 

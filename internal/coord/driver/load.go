@@ -147,11 +147,12 @@ func (s *shard) replay(entries []entry) error {
 	if s.stopped || s.rt.State() != runtime.Loading {
 		return errStopped
 	}
-	s.guard("load", nil, func() {
-		for _, e := range entries {
-			s.rt.Replay(e.offset, e.r)
+	s.guard("replay", func() {
+		for _, s.reading = range entries {
+			s.rt.Replay(s.reading.offset, s.reading.r)
 		}
 	})
+	s.reading = entry{}
 	if s.rt.State() != runtime.Loading {
 		return errPanicked
 	}
@@ -165,14 +166,14 @@ func (s *shard) activate(end int64) error {
 	if s.stopped || s.rt.State() != runtime.Loading {
 		return errStopped
 	}
-	s.guard("load", nil, func() { s.say(s.rt.Loaded(s.c.now(), end)) })
+	s.guard("load", func() { s.say(s.rt.Loaded(s.c.now(), end)) })
 	if s.rt.State() != runtime.Active {
 		return errPanicked
 	}
 	for _, topic := range s.loaded.Topics() {
 		if !s.c.cfg.TopicExists(topic) {
 			ev := coord.TopicDeleted{Topic: topic}
-			s.guard(ev.EventName(), ev, func() { s.say(s.rt.Request(s.c.now(), 0, ev)) })
+			s.guard("load", func() { s.say(s.rt.Request(s.c.now(), 0, ev)) })
 		}
 		if s.rt.State() != runtime.Active {
 			return errPanicked

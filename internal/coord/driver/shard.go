@@ -31,6 +31,7 @@ type shard struct {
 	calls   map[coord.ReplyID]*Call
 	timer   *time.Timer
 	armed   vtime.Instant // what timer is set to; 0 for nothing
+	reading entry         // the record that is being replayed
 	stopped bool          // stop is closed
 	closing bool          // no new requests; ends when the log has everything
 }
@@ -69,15 +70,15 @@ func (s *shard) submit(call *Call, ev coord.Event) {
 		id = call.ID
 		s.calls[id] = call
 	}
-	s.guard(ev.EventName(), ev, func() { s.say(s.rt.Request(s.c.now(), id, ev)) })
+	s.guard("request", func() { s.say(s.rt.Request(s.c.now(), id, ev)) })
 	s.settle()
 }
 
 // guard keeps a panic in the core from taking more with it than the shard.
-func (s *shard) guard(what string, ev coord.Event, f func()) {
+func (s *shard) guard(what string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.c.panicked(s, what, ev, p)
+			s.panicked(what, p)
 			s.drop()
 		}
 	}()
@@ -131,7 +132,7 @@ func (s *shard) settle() {
 			s.part.Await(b.End, s.committed)
 			break
 		}
-		s.guard("commit", nil, func() { s.say(s.rt.Committed(b.End)) })
+		s.guard("commit", func() { s.say(s.rt.Committed(b.End)) })
 	}
 	at, ok := s.rt.Next()
 	if !ok || s.stopped {
@@ -253,7 +254,7 @@ func (s *shard) serve() {
 			s.mu.Lock()
 			s.armed = 0
 			if s.rt.State() == runtime.Active && !s.stopped {
-				s.guard("timer", nil, func() { s.say(s.rt.Tick(s.c.now())) })
+				s.guard("timer", func() { s.say(s.rt.Tick(s.c.now())) })
 			}
 			s.settle()
 			s.mu.Unlock()
@@ -273,7 +274,7 @@ func (s *shard) moved() bool {
 		s.drop()
 		return false
 	}
-	s.guard("commit", nil, func() { s.say(s.rt.Committed(s.part.HighWatermark())) })
+	s.guard("commit", func() { s.say(s.rt.Committed(s.part.HighWatermark())) })
 	s.settle()
 	if s.closing && s.rt.Settled() {
 		s.end()

@@ -35,6 +35,9 @@ type Protocol = coord.Protocol
 // EventName is "JoinGroup".
 func (*JoinRequest) EventName() string { return "JoinGroup" }
 
+// EventGroup is the group.
+func (r *JoinRequest) EventGroup() string { return r.Group }
+
 // NoGeneration is the generation of an answer that refuses, and of a commit that does not come from a member.
 const NoGeneration int32 = -1
 
@@ -84,6 +87,9 @@ type Assignment struct {
 // EventName is "SyncGroup".
 func (*SyncRequest) EventName() string { return "SyncGroup" }
 
+// EventGroup is the group.
+func (r *SyncRequest) EventGroup() string { return r.Group }
+
 // SyncReply answers a SyncRequest. When Code is not NONE the rest is empty.
 type SyncReply struct {
 	Code         kafka.ErrorCode
@@ -109,6 +115,9 @@ type HeartbeatRequest struct {
 // EventName is "Heartbeat".
 func (*HeartbeatRequest) EventName() string { return "Heartbeat" }
 
+// EventGroup is the group.
+func (r *HeartbeatRequest) EventGroup() string { return r.Group }
+
 // HoldRelease ends a hold: the client has sent something else, or has gone. Nobody waits for an answer to this; that of the request leaves, unless
 // it has left already. A SyncGroup that waits for the leader goes on to do so, and will not be held.
 type HoldRelease struct {
@@ -119,6 +128,9 @@ type HoldRelease struct {
 
 // EventName is "HoldRelease".
 func (*HoldRelease) EventName() string { return "HoldRelease" }
+
+// EventGroup is the group.
+func (r *HoldRelease) EventGroup() string { return r.Group }
 
 // HeartbeatReply answers a HeartbeatRequest.
 type HeartbeatReply struct {
@@ -147,6 +159,9 @@ type Leaver struct {
 // EventName is "LeaveGroup".
 func (*LeaveRequest) EventName() string { return "LeaveGroup" }
 
+// EventGroup is the group.
+func (r *LeaveRequest) EventGroup() string { return r.Group }
+
 // LeaveReply answers a LeaveRequest. Before version 3 the Code is the member's own and Members is nil.
 type LeaveReply struct {
 	Code    kafka.ErrorCode
@@ -169,6 +184,9 @@ type DescribeRequest struct {
 
 // EventName is "DescribeGroups".
 func (*DescribeRequest) EventName() string { return "DescribeGroups" }
+
+// EventGroup is the group if it is only one.
+func (r *DescribeRequest) EventGroup() string { return onlyOne(r.Groups) }
 
 // DescribeReply answers a DescribeRequest, group by group in its order.
 type DescribeReply struct {
@@ -202,6 +220,9 @@ type ListRequest struct {
 // EventName is "ListGroups".
 func (*ListRequest) EventName() string { return "ListGroups" }
 
+// EventGroup is empty: it is about all.
+func (*ListRequest) EventGroup() string { return "" }
+
 // ListReply answers a ListRequest, sorted by group.
 type ListReply struct {
 	Groups []Listing
@@ -227,6 +248,9 @@ type DeleteRequest struct {
 // EventName is "DeleteGroups".
 func (*DeleteRequest) EventName() string { return "DeleteGroups" }
 
+// EventGroup is the group if it is only one.
+func (r *DeleteRequest) EventGroup() string { return onlyOne(r.Groups) }
+
 // DeleteReply answers a DeleteRequest: each group once, in the order of the request.
 type DeleteReply struct {
 	Groups []DeleteResult
@@ -236,4 +260,11 @@ type DeleteReply struct {
 type DeleteResult struct {
 	Group string
 	Code  kafka.ErrorCode
+}
+
+func onlyOne(groups []string) string {
+	if len(groups) == 1 {
+		return groups[0]
+	}
+	return ""
 }

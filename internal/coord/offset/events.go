@@ -38,6 +38,9 @@ type CommitPartition struct {
 // EventName is "OffsetCommit".
 func (*CommitRequest) EventName() string { return "OffsetCommit" }
 
+// EventGroup is the group.
+func (r *CommitRequest) EventGroup() string { return r.Group }
+
 // TopicResult is what became of the partitions of one topic, in the order of the request.
 type TopicResult struct {
 	Topic      string
@@ -86,6 +89,9 @@ type FetchRequest struct {
 // EventName is "OffsetFetch".
 func (*FetchRequest) EventName() string { return "OffsetFetch" }
 
+// EventGroup is the group.
+func (r *FetchRequest) EventGroup() string { return r.Group }
+
 // FetchReply answers a FetchRequest: as asked, or everything sorted by topic and partition.
 type FetchReply struct {
 	Topics []FetchedTopic
@@ -116,6 +122,9 @@ type DeleteRequest struct {
 
 // EventName is "OffsetDelete".
 func (*DeleteRequest) EventName() string { return "OffsetDelete" }
+
+// EventGroup is the group.
+func (r *DeleteRequest) EventGroup() string { return r.Group }
 
 // DeleteReply answers a DeleteRequest. With a Code nothing was done, and Topics is empty.
 type DeleteReply struct {

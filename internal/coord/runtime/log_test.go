@@ -19,7 +19,8 @@ type entry struct {
 	records int
 }
 
-func (entry) EventName() string { return "entry" }
+func (entry) EventGroup() string { return "" }
+func (entry) EventName() string  { return "entry" }
 
 // diary is a shard whose hard state is the names of its records, in order. Each record it writes has a name of its own.
 type diary struct {

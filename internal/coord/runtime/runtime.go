@@ -57,6 +57,10 @@ type Runtime struct {
 	steps                         [][]record.Record // from taken to end
 	held                          []held            // in the order of their offsets
 	heldFrom                      int               // held before it has left
+
+	// What a panic leaves to whoever looks for its cause.
+	under coord.Event // the event whose step has not ended
+	past  past
 }
 
 // held is what a step said, waiting for the log to be committed below after.
@@ -174,7 +178,11 @@ func (r *Runtime) Drop() (out Output) {
 
 // step is one event from its arrival to its effects.
 func (r *Runtime) step(now vtime.Instant, ev coord.Event) Output {
-	return r.take(now, r.shard.Step(now, ev))
+	r.past.add(now, ev)
+	r.under = ev
+	out := r.take(now, r.shard.Step(now, ev))
+	r.under = nil
+	return out
 }
 
 // take carries out the effects of a step.

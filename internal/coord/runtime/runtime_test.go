@@ -23,7 +23,8 @@ type order struct {
 	note    string
 }
 
-func (order) EventName() string { return "order" }
+func (order) EventName() string  { return "order" }
+func (order) EventGroup() string { return "g" }
 
 type note string
 
