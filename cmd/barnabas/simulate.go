@@ -48,14 +48,19 @@ start from, --schema the JSON schema of all fields. docs/simulate.md walks from 
 --compare runs the scenario with each assignor and with static membership side by side, or with the variants the file names. --set
 changes a setting by its name, such as max.poll.records=100 or network.latency=20ms. --from-group looks at a live group of any Kafka
 (members, subscriptions, timeouts, and over --window rates, lag and how fast busy members work) and simulates that; add --event to ask
-what would happen.`,
+what would happen, at=0s if no time is given.`,
 		Example: `  barnabas simulate
   barnabas simulate rolling-deploy --compare
   barnabas simulate my.yaml --seeds 50 --set max.poll.records=100
   barnabas simulate consumer-restart --html report.html
   barnabas simulate --from-group orders-app --event "do=rolling member=all" --compare`,
 		Args: need(0, 1, "at most one scenario"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.simulate(cmd.Context(), f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("window") && f.fromGroup == "" {
+				return usage("--window goes with --from-group", "leave it out; how long to simulate is --set duration=")
+			}
+			return a.simulate(cmd.Context(), f, args)
+		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -65,7 +70,7 @@ what would happen.`,
 	}
 	fl := c.Flags()
 	fl.BoolVar(&f.compare, "compare", false, "run the variants side by side")
-	fl.IntVar(&f.seeds, "seeds", 1, "run this many seeds and print mean, median, p99 and spread")
+	fl.IntVar(&f.seeds, "seeds", 1, "run this many seeds and print mean, median, p99 and spread, with --compare the means side by side")
 	fl.Int64Var(&f.seed, "seed", -1, "the first seed; by default the scenario's own")
 	fl.StringArrayVar(&f.set, "set", nil, "change a setting: `name=value`; may be repeated")
 	fl.StringArrayVar(&f.events, "event", nil, "add an event: `\"at=10s do=restart member=c1 down=5s\"`; may be repeated")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -207,7 +208,7 @@ func (a *app) showProgress(ctx context.Context, line func() string) (stop func()
 
 func (a *app) drawSimulation(w io.Writer, r *simReport, notes []sim.Note, f *simulateFlags) {
 	a.title(w, "%s", r.Scenario)
-	for _, line := range wrapText(r.About, 110) {
+	for _, line := range wrapText(printable(r.About), 110) {
 		fmt.Fprintln(w, line)
 	}
 	fmt.Fprintln(w)
@@ -222,42 +223,55 @@ func (a *app) drawSimulation(w io.Writer, r *simReport, notes []sim.Note, f *sim
 		a.drawSpread(w, r)
 		return
 	}
-	titles := []string{""}
-	for _, v := range r.Variants {
-		titles = append(titles, ">"+v.Name)
-	}
-	t := newTable(append(titles, "unit")...)
-	for _, m := range sim.Metrics() {
-		cells := []any{m.Title}
-		for _, v := range r.Variants {
-			switch {
-			case v.First == nil:
-				cells = append(cells, nil)
-			default:
-				cells = append(cells, figure(m.Of(v.First)))
-			}
+	a.drawSideBySide(w, r, func(v *simVariant, m sim.Metric) (float64, bool) {
+		if v.First == nil {
+			return 0, false
 		}
-		unit := m.Unit
-		if unit == "" {
-			unit = " "
-		}
-		t.row(append(cells, unit)...)
-	}
-	t.draw(w, a.paint)
-	fmt.Fprintln(w)
+		return m.Of(v.First), true
+	})
 	for _, v := range r.Variants {
-		if v.First != nil {
-			fmt.Fprintf(w, "seed %d, %v simulated, trace %s", v.First.Seed, v.First.Time, v.First.Hash)
-			if len(r.Variants) > 1 {
-				fmt.Fprintf(w, "  (%s)", v.Name)
-			}
-			fmt.Fprintln(w)
+		if v.First == nil {
+			continue
+		}
+		of := ""
+		if len(r.Variants) > 1 {
+			of = "  (" + printable(v.Name) + ")"
+		}
+		fmt.Fprintf(w, "seed %d, %v simulated, trace %s%s\n", v.First.Seed, v.First.Time, v.First.Hash, of)
+		for _, unmet := range v.First.Unmet {
+			fmt.Fprintf(w, "        %q never happened, and so the event that waits for it did not%s\n", unmet, of)
 		}
 	}
 }
 
+// drawSideBySide prints one figure of each metric for each variant; not ok for one that there is none of.
+func (a *app) drawSideBySide(w io.Writer, r *simReport, of func(v *simVariant, m sim.Metric) (figure float64, ok bool)) {
+	titles := []string{""}
+	for _, v := range r.Variants {
+		titles = append(titles, ">"+printable(v.Name))
+	}
+	t := newTable(append(titles, "unit")...)
+	for _, m := range sim.Metrics() {
+		cells := []any{m.Title}
+		for i := range r.Variants {
+			if v, ok := of(&r.Variants[i], m); ok {
+				cells = append(cells, figure(v))
+			} else {
+				cells = append(cells, nil)
+			}
+		}
+		t.row(append(cells, cmp.Or(m.Unit, " "))...)
+	}
+	t.draw(w, a.paint)
+	fmt.Fprintln(w)
+}
+
 // drawSpread prints each metric over all seeds.
 func (a *app) drawSpread(w io.Writer, r *simReport) {
+	if len(r.Variants) > 1 {
+		a.title(w, "means")
+		a.drawSideBySide(w, r, func(v *simVariant, m sim.Metric) (float64, bool) { return v.Metrics[m.Key].Mean, v.Runs > 0 })
+	}
 	for _, v := range r.Variants {
 		if len(r.Variants) > 1 {
 			a.title(w, "%s", v.Name)
@@ -269,11 +283,7 @@ func (a *app) drawSpread(w io.Writer, r *simReport) {
 		t := newTable("", ">mean", ">p50", ">p99", ">min", ">max", ">deviation", "unit")
 		for _, m := range sim.Metrics() {
 			s := v.Metrics[m.Key]
-			unit := m.Unit
-			if unit == "" {
-				unit = " "
-			}
-			t.row(m.Title, figure(s.Mean), figure(s.P50), figure(s.P99), figure(s.Min), figure(s.Max), figure(s.Deviation), unit)
+			t.row(m.Title, figure(s.Mean), figure(s.P50), figure(s.P99), figure(s.Min), figure(s.Max), figure(s.Deviation), cmp.Or(m.Unit, " "))
 		}
 		t.draw(w, a.paint)
 		of := ""

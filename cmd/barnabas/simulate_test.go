@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -89,8 +90,39 @@ func TestSimulateRefusesWithFileLineAndField(t *testing.T) {
 	// A report that cannot be written is told before the run, which nobody would see the figures of.
 	refused(t, exitFailed, "localhost:1", "", []string{"simulate", "rolling-deploy", "--set", "duration=744h", "--set", "flush.every=1s", "--html", filepath.Join(t.TempDir(), "no", "r.html")}, "r.html does not exist")
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--event", "at=1s do=crash member=c1 down=5s"}, "events[2].down: crash does not look at it; it takes at, when, member")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--window", "5s"}, "--window goes with --from-group")
+	refused(t, exitUsage, "localhost:1", "", []string{"simulate", "consumer-restart", "--set", "events.1.for=5s"}, "events.1.for: restart does not look at it; it takes at, when, member, down, how")
 	six := "compare: [{name: a}, {name: b}, {name: c}, {name: d}, {name: e}, {name: f}]"
 	refused(t, exitUsage, "localhost:1", "", []string{"simulate", write(six), "--compare", "--seeds", "100000"}, "6 variants of 100000 seeds each are 600000 runs; the most is 500000")
+}
+
+// A file is not believed: what it calls things reaches no terminal as it stands.
+func TestSimulatePrintsNothingThatATerminalActsOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s.yaml")
+	text := `{name: "a\e[31m", about: "b\e[2J", duration: 1s, compare: [{name: "v\e]0;x\a\nw"}, {name: x}]}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{nil, {"--seeds", "2"}} {
+		out := ok(t, "localhost:1", "", append([]string{"simulate", file, "--compare"}, more...)...)
+		if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && unicode.IsControl(r) }); i >= 0 {
+			t.Errorf("%q", out[:i+10])
+		}
+	}
+}
+
+func TestSimulateComparesMeansSideBySide(t *testing.T) {
+	out := ok(t, "localhost:1", "", "simulate", "consumer-restart", "--compare", "--seeds", "2")
+	if !regexp.MustCompile(`(?s)\nmeans\n +range +roundrobin +sticky +cooperative +static\+cooperative +unit\nrebalances +2 +2 +2 +3 +0\n.*\nrange\n +mean `).MatchString(out) {
+		t.Errorf("the means do not stand side by side in\n%s", out)
+	}
+}
+
+func TestSimulateTellsOfAnEventThatNeverCame(t *testing.T) {
+	out := ok(t, "localhost:1", "", "simulate", "consumer-restart", "--compare", "--event", "when=c1 revokes do=crash member=c3")
+	if want := `"c1 revokes" never happened, and so the event that waits for it did not  (static+cooperative)`; strings.Count(out, "never happened") == 5 || !strings.Contains(out, want) {
+		t.Errorf("%q is missing, or said of all, in\n%s", want, out)
+	}
 }
 
 func TestSimulateInterruptedPrintsWhatIsDone(t *testing.T) {

@@ -40,7 +40,7 @@ func Metrics() []Metric {
 		{"order_inversions", "order inversions", "records", "processed after a later record of their key", count(func(r *Result) int64 { return r.Inversions })},
 		{"fenced_partition_seconds", "read without right", "p-s", "by members that were put out and did not know: work to be done again", seconds(func(r *Result) time.Duration { return r.Fenced })},
 		{"evicted", "members put out", "", "by the coordinator: silent, or too late", count(func(r *Result) int64 { return r.Evicted })},
-		{"lag_peak", "lag, peak of a partition", "records", "produced and not processed", count(func(r *Result) int64 { return r.LagPeak })},
+		{"lag_peak", "lag, peak of a partition", "records", "produced and not processed: in a pause, and then until its turn comes", count(func(r *Result) int64 { return r.LagPeak })},
 		{"lag_end", "lag of all at the end", "records", "", count(func(r *Result) int64 { return r.LagEnd })},
 		{"records_delayed", "throughput lost", "records", "came while nobody read their partition", count(func(r *Result) int64 { return r.Delayed })},
 		{"records", "records processed", "records", "", count(func(r *Result) int64 { return r.Records })},

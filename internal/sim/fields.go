@@ -16,6 +16,7 @@ import (
 // field is one field of one section.
 type field struct {
 	name, doc, def, min, max string
+	need                     bool // it has no default, and nothing works without it
 	oneOf                    []string
 	index                    int
 	typ                      reflect.Type
@@ -29,7 +30,7 @@ func fieldsOf(t reflect.Type) []field {
 		if !f.IsExported() {
 			continue
 		}
-		g := field{name: f.Tag.Get("yaml"), doc: f.Tag.Get("doc"), def: f.Tag.Get("default"), min: f.Tag.Get("min"), max: f.Tag.Get("max"), index: i, typ: f.Type}
+		g := field{name: f.Tag.Get("yaml"), doc: f.Tag.Get("doc"), def: f.Tag.Get("default"), min: f.Tag.Get("min"), max: f.Tag.Get("max"), need: f.Tag.Get("need") != "", index: i, typ: f.Type}
 		if s := f.Tag.Get("oneof"); s != "" {
 			g.oneOf = strings.Fields(s)
 		}
@@ -104,8 +105,8 @@ func (f field) set(v reflect.Value, text string) error {
 		return f.setNumber(v, text, parseWhole)
 	case f.typ.Kind() == reflect.Bool:
 		switch text {
-		case "true", "false":
-			v.SetBool(text == "true")
+		case "true", "True", "TRUE", "false", "False", "FALSE": // as YAML has them
+			v.SetBool(strings.EqualFold(text, "true"))
 			return nil
 		}
 		return fmt.Errorf("it is true or false, not %q", text)
@@ -178,6 +179,9 @@ func parseSpan(s string) (int64, error) {
 // parseRate reads a decimal number of at most six decimals.
 func parseRate(s string) (int64, error) {
 	whole, frac, dot := strings.Cut(s, ".")
+	if whole == "" && dot {
+		whole = "0"
+	}
 	n, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || n < 0 || n > math.MaxInt64/2_000_000 || len(frac) > 6 || dot && frac == "" {
 		return 0, fmt.Errorf("%q is not a number from 0 up, with at most six decimals", s)

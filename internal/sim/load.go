@@ -105,10 +105,11 @@ func Load(file string, text []byte, set ...Override) (*Scenario, error) {
 			return nil, err
 		}
 	}
-	for _, o := range set {
-		if err := s.Set(o); err != nil {
-			return nil, err
-		}
+	if s.Name == "" {
+		s.Name = strings.TrimSuffix(file[strings.LastIndexAny(file, `/\\`)+1:], ".yaml")
+	}
+	if err := s.setAll(set); err != nil {
+		return nil, err
 	}
 	return &s, s.check()
 }
@@ -267,9 +268,35 @@ func (s *Scenario) value(n *yaml.Node, v reflect.Value, f field, path string) er
 	return nil
 }
 
-// Set changes a setting, as --set does. The name is that of a field, such as max.poll.records, and counts wherever a section has it; or it
-// names the section too, as in topics.partitions, members.2.count or events.1.down. Check the scenario afterwards.
-func (s *Scenario) Set(o Override) error {
+// setAll changes settings. Those of an event have to be such as it looks at, when all are changed.
+func (s *Scenario) setAll(set []Override) error {
+	for _, o := range set {
+		if err := s.set(o); err != nil {
+			return err
+		}
+	}
+	for _, o := range set {
+		name, ok := strings.CutPrefix(o.Name, "events.")
+		if !ok {
+			continue
+		}
+		events := s.Events
+		if number, rest, _ := strings.Cut(name, "."); rest != "" {
+			if n, err := strconv.Atoi(number); err == nil {
+				events, name = s.Events[n-1:n], rest
+			}
+		}
+		if !slices.ContainsFunc(events, func(e Event) bool { return e.looksAt(name) }) {
+			return &FieldError{Field: o.Name, What: events[0].blind()}
+		}
+	}
+	return nil
+}
+
+// set changes a setting, as --set does. The name is that of a field, such as max.poll.records, and counts wherever a section has it, but for
+// name, which is the scenario's own; or it names the section too, as in topics.partitions, members.2.count or events.1.down. Check the scenario
+// afterwards.
+func (s *Scenario) set(o Override) error {
 	fault := func(format string, args ...any) error {
 		return &FieldError{Field: o.Name, What: fmt.Sprintf(format, args...)}
 	}
@@ -301,12 +328,12 @@ func (s *Scenario) Set(o Override) error {
 				number, rest, _ := strings.Cut(name, ".")
 				if n, err := strconv.Atoi(number); err == nil {
 					if n < 1 || n > v.Len() {
-						return fault("there are %d of %s", v.Len(), f.name)
+						return fault("%s has %d entries, counted from 1", f.name, v.Len())
 					}
 					which, name = n, rest
 				}
-			} else if f.name == "events" || f.name == "compare" {
-				continue // their words, such as at and to, are too short to stand alone
+			} else if f.name == "events" || f.name == "compare" || name == "name" {
+				continue // words such as at, to and name are too short to stand alone
 			}
 			for i := range v.Len() {
 				if which == 0 || which == i+1 {
@@ -362,10 +389,8 @@ func (s *Scenario) clone() *Scenario {
 // With is a copy with settings changed, checked.
 func (s *Scenario) With(set ...Override) (*Scenario, error) {
 	c := s.clone()
-	for _, o := range set {
-		if err := c.Set(o); err != nil {
-			return nil, err
-		}
+	if err := c.setAll(set); err != nil {
+		return nil, err
 	}
 	return c, c.check()
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 		"too many members":               {"members:\n  - count: 20000\n  - name: d\n    count: 1", "f.yaml:4: members[2].count: there are 20001 members by then; the simulator takes 20000"},
 		"too many consumers":             {"members:\n  - count: 20000\n    consumers: 1000", "f.yaml:2: members[1].count: there are 20000000 members by then"},
 		"too many partitions":            {"topics:\n  - name: a\n    partitions: 100000\n  - name: b\n    partitions: 100000\n  - name: c\n    partitions: 100000", "f.yaml:1: topics: "},
-		"too much work":                  {"duration: 744h\nmembers:\n  - count: 20000\n    heartbeat.interval.ms: 10", "f.yaml:1: duration: 5367513600000 heartbeats, commits and flushes would have to be simulated; the limit is 2000000000"},
+		"too much work":                  {"duration: 744h\nmembers:\n  - count: 20000\n    heartbeat.interval.ms: 10", "f.yaml:1: duration: 5367513600000 heartbeats, commits and batches of records would have to be simulated; the limit is 2000000000"},
 		"an event without a deed":        {"events:\n  - at: 1s", "f.yaml:2: events[1]: do is missing: what shall happen?"},
 		"an event without a victim":      {"events:\n  - do: crash", "f.yaml:2: events[1]: member is missing: whom does crash happen to?"},
 		"an event to nobody":             {"events:\n  - {do: crash, member: c4}", "f.yaml:2: events[1].member: there is no consumer, process or fleet called c4"},
@@ -75,6 +76,12 @@ func TestFaultsNameFileLineAndField(t *testing.T) {
 		"a moment nobody understands":    {"events:\n  - {do: crash, member: c1, when: later}", `f.yaml:2: events[1].when: "later" is not understood`},
 		"a pause that takes no time":     {"events:\n  - {do: pause, member: c1, for: 0s}", "f.yaml:2: events[1].for: it takes no time at all"},
 		"a variant without a name":       {"compare:\n  - set: {static: true}", "f.yaml:2: compare[1]: a variant needs a name"},
+		"two variants of a name":         {"compare:\n  - name: a\n  - name: a", "f.yaml:3: compare[2].name: there are two variants a"},
+		"what an event is blind to":      {"events:\n  - {do: crash, member: c1}\ncompare:\n  - name: a\n    set: {events.1.down: 5s}", "f.yaml:5: compare[1].set: events.1.down: crash does not look at it; it takes at, when, member"},
+		"a moment after the end":         {"duration: 1m\nevents:\n  - {do: crash, member: c1, at: 2m, when: c2 joins}", "f.yaml:3: events[1].at: it is after the end"},
+		"records without end":            {"duration: 744h\ntopics:\n  - {partitions: 1000, rate: 100}\nmembers:\n  - {count: 400, processing.time: 60ms, max.poll.records: 1}", "f.yaml:1: duration: "},
+		"one at a time":                  {"duration: 744h\ntopics:\n  - {partitions: 1000, rate: 100}\nmembers:\n  - {count: 400, processing.time: 60ms, client: librdkafka}", "f.yaml:1: duration: "},
+		"a poll of draws":                {"duration: 744h\ntopics:\n  - {partitions: 1000, rate: 1000000}\nmembers:\n  - {count: 400, processing.time: exponential(10us)}", "f.yaml:1: duration: "},
 		"a variant that cannot be":       {"compare:\n  - name: x\n    set: {session.timeout.ms: 1000}", "f.yaml:3: compare[1].set: "},
 		"a variant of nothing":           {"compare:\n  - name: x\n    set: {sessions: 1}", "f.yaml:3: compare[1].set: sessions: there is no such setting"},
 		"keys without end":               {"topics:\n  - partitions: 100000\n    keys: 100000", "f.yaml:1: topics: there are 10000000000 keys"},
@@ -153,6 +160,50 @@ func TestErrorsCanBeRead(t *testing.T) {
 	}
 }
 
+// What is long, and takes no long work, is not refused for it.
+func TestMuchThatIsLittleWorkIsTaken(t *testing.T) {
+	for name, text := range map[string]string{
+		"a month of a large group that keeps up":      "duration: 744h\ntopics: [{partitions: 10000, rate: 20}]\nmembers: [{count: 1000}]",
+		"a month of a group that is always behind":    "duration: 744h\ntopics: [{partitions: 1000, rate: 100}]\nmembers: [{count: 100, processing.time: 60ms}]",
+		"a month of slow work that is seldom":         "duration: 744h\ntopics: [{partitions: 1000, rate: 0.1}]\nmembers: [{count: 400, processing.time: 60ms, client: librdkafka}]",
+		"all there can be of what lies there already": "topics: [{partitions: 1000, backlog: 1000000000000}]\nmembers: [{count: 1000}]",
+	} {
+		if _, err := Load("f", []byte(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnEventIsAddedAsAFileHasIt(t *testing.T) {
+	sc := parse(t, "name: x")
+	if err := sc.AddEvent("when=c2 revokes do=crash member=c1"); err != nil {
+		t.Fatal(err)
+	}
+	if e := sc.Events[0]; e.When != "c2 revokes" || e.Do != "crash" || e.Member != "c1" || e.At != 0 {
+		t.Errorf("%+v", e)
+	}
+	for text, want := range map[string]string{
+		"at=1s at=2s do=crash member=c1": "event: at is given twice",
+		"do=crash member=c1 c2":          `event: "c2" is not name=value`,
+		"do=crash when=c2 revokes again": `event: "again" is not name=value`,
+		"do=crash member=c1 color=red":   `event: there is no field "color"`,
+		"":                               "events[1]: do is missing",
+	} {
+		if err := parse(t, "name: x").AddEvent(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// A scenario without a name has that of its file.
+func TestAScenarioHasAName(t *testing.T) {
+	for file, want := range map[string]string{"a/b/my.yaml": "my", `c:\x\my.yaml`: "my", "my": "my", "group app": "group app"} {
+		if sc, err := Load(file, []byte("seed: 1")); err != nil || sc.Name != want {
+			t.Errorf("%s: %q, %v", file, sc.Name, err)
+		}
+	}
+}
+
 // many is a line again and again, with its number.
 func many(n int, line string) string {
 	var b strings.Builder
@@ -208,6 +259,10 @@ func TestASettingCountsWhereverItHasItsName(t *testing.T) {
 		sc.Duration != Span(30*time.Second) || !cmp.Equal(sc.Members[0].Assignors, []string{"sticky", "range"}) || sc.Coordinator.AppendTime != Span(3*time.Millisecond) {
 		t.Errorf("%+v", sc)
 	}
+	sc = parse(t, "events: [{do: crash, member: c1}]", "name", "mine")
+	if sc.Name != "mine" || sc.Topics[0].Name != "orders" || sc.Members[0].Name != "c" {
+		t.Errorf("name is the scenario's own: %+v", sc)
+	}
 	for name, value := range map[string]string{"max.pol.records": "7", "members.3.count": "1", "count": "x", "at": "1s", "topics": "a"} {
 		if _, err := Load("f", []byte("name: x"), Override{name, value}); err == nil {
 			t.Errorf("%s=%s is taken", name, value)
@@ -252,13 +307,57 @@ func TestScenariosFitTheSchema(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, text := range []string{"nam: x", "topics: orders", "members: [{count: 0}]", "members: [{count: x}]", "members: [{partition.assignment.strategy: stickiest}]", "events: [{do: explode}]"} {
+	for _, text := range []string{"nam: x", "topics: orders", "members: [{count: 0}]", "members: [{count: x}]", "members: [{partition.assignment.strategy: stickiest}]", "events: [{do: explode}]", "events: [{at: 1s}]", "compare: [{set: {static: true}}]",
+		"duration: long", "duration: 5", "members: [{processing.time: normal(1ms)}]", "members: [{processing.time: uniform(1ms)}]"} {
+		if _, err := Load("f", []byte(text)); err == nil {
+			t.Errorf("Load takes %s", text)
+		}
 		var file any
 		if err := yaml.Unmarshal([]byte(text), &file); err != nil {
 			t.Fatal(err)
 		}
 		if fits(schema, file) == nil {
 			t.Errorf("the schema takes %s", text)
+		}
+	}
+}
+
+// Whatever the schema lets through for a field that stands alone, and at its bounds, is taken: editors do not praise what is refused later.
+func TestTheSchemaAndTheLoaderAgree(t *testing.T) {
+	var schema map[string]any
+	if err := json.Unmarshal(Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	values := []string{"0", "1", "5", "-1", "0.5", "99999999999999", "1s", "10s", "1m30s", "0.5ms", "0s", "744h", "true", "True", "false", "yes", "auto", "[t]", "java", "uniform(1ms, 5ms)",
+		"exponential(2ms)", "uniform(5ms)", "1 s", "s", "cooperative-sticky", "[range, sticky]", "range, sticky", "~", "{a: b}"}
+	for _, section := range []struct {
+		name, before, after string
+		typ                 reflect.Type
+	}{
+		{"topics", "topics: [{", "}]", reflect.TypeFor[Topic]()}, {"members", "members: [{", "}]", reflect.TypeFor[Members]()},
+		{"network", "network: {", "}", reflect.TypeFor[Network]()}, {"coordinator", "coordinator: {", "}", reflect.TypeFor[Coordinator]()},
+	} {
+		for _, f := range fieldsOf(section.typ) {
+			for _, v := range append(values, f.def, f.min, f.max) {
+				text := section.before + f.name + ": " + v + section.after
+				var file any
+				if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+					continue
+				}
+				if fits(schema, file) != nil {
+					continue
+				}
+				bounded := f.typ == spanType || f.typ == workType // a schema cannot say how long a text may mean; the description does
+				_, err := Load("f", []byte(text))
+				if bounded && err != nil && strings.Contains(err.Error(), "most") {
+					continue
+				}
+				if err != nil && !strings.Contains(err.Error(), "below session") && !strings.Contains(err.Error(), "is not within") &&
+					!strings.Contains(err.Error(), "there is no topic") && !strings.Contains(err.Error(), "too often") && !strings.Contains(err.Error(), "simulator takes") && !strings.Contains(err.Error(), "the limit is") &&
+					!strings.Contains(err.Error(), "it is above") && !strings.Contains(err.Error(), "is not a name") {
+					t.Errorf("the schema takes %s, and it is refused: %v", text, err)
+				}
+			}
 		}
 	}
 }
@@ -277,6 +376,12 @@ func fits(schema map[string]any, value any) error {
 	case map[string]any:
 		if schema["type"] != "object" {
 			return fmt.Errorf("%v is not of type %v", v, schema["type"])
+		}
+		needed, _ := schema["required"].([]any)
+		for _, name := range needed {
+			if _, ok := v[name.(string)]; !ok {
+				return fmt.Errorf("%s is missing", name)
+			}
 		}
 		fields, listed := schema["properties"].(map[string]any)
 		for name, x := range v {
@@ -303,12 +408,16 @@ func fits(schema map[string]any, value any) error {
 	case string:
 		words, _ := schema["enum"].([]any)
 		pattern, _ := schema["pattern"].(string)
-		if schema["type"] != "string" || words != nil && !slices.Contains(words, any(v)) || !strings.Contains(v, pattern) {
+		if schema["type"] != "string" || words != nil && !slices.Contains(words, any(v)) || !regexp.MustCompile(pattern).MatchString(v) {
 			return fmt.Errorf("%q does not fit %v", v, schema)
 		}
 	case bool:
 		if schema["type"] != "boolean" {
 			return fmt.Errorf("%v is not of type %v", v, schema["type"])
+		}
+	case float64:
+		if least, ok := schema["minimum"].(float64); schema["type"] != "number" || ok && v < least || v > schema["maximum"].(float64) {
+			return fmt.Errorf("%v does not fit %v", v, schema)
 		}
 	case int:
 		if least, ok := schema["minimum"].(float64); schema["type"] != "integer" && schema["type"] != "number" || ok && float64(v) < least || float64(v) > schema["maximum"].(float64) {

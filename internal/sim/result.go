@@ -52,7 +52,9 @@ type Result struct {
 	Messages []Count    `json:"messages"`
 	Bytes    int64      `json:"message_bytes"` // of all messages, as the Java client writes them
 	Loads    []Standing `json:"members"`
-	Recorded *Recorded  `json:"-"`
+	// Unmet is what events waited for, and nobody did.
+	Unmet    []string  `json:"events_that_never_came,omitempty"`
+	Recorded *Recorded `json:"-"`
 }
 
 // Count is how often a request was sent to the coordinator.
@@ -121,6 +123,9 @@ func (w *world) result() *Result {
 		r.Loads = append(r.Loads, Standing{Member: c.name, Up: c.up, Partitions: len(c.holds), Records: c.records, Gone: c.fatal})
 	}
 	r.LoadMin = max(r.LoadMin, 0)
+	for _, h := range w.hooks {
+		r.Unmet = append(r.Unmet, h.who+" "+h.what)
+	}
 	r.Recorded = m.rec.done(w)
 	return r
 }

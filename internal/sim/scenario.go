@@ -5,14 +5,14 @@ import "time"
 // Scenario is what one run is about. Its fields are declared once, here: names, defaults, bounds and words for the file, its schema, its
 // errors, `--set` and the documents are all taken from these tags (fields.go).
 type Scenario struct {
-	Name         string      `yaml:"name" doc:"What the scenario is called."`
+	Name         string      `yaml:"name" doc:"What the scenario is called; nothing for its file's name."`
 	About        string      `yaml:"about" doc:"The question it answers, in a sentence or two."`
 	Duration     Span        `yaml:"duration" default:"5m" min:"1s" max:"744h" doc:"How long to look, from time zero. Members come together before."`
 	Warmup       Span        `yaml:"warmup" default:"10s" min:"0s" max:"1h" doc:"Time between the moment when everybody has what is theirs, and time zero."`
 	WarmupSpread Span        `yaml:"warmup.spread" default:"5m" min:"0s" max:"1h" doc:"A random part of the warm-up, up to this long, so that events do not always fall on the same beat of a heartbeat."`
 	Seed         int64       `yaml:"seed" default:"1" min:"0" max:"9007199254740991" doc:"The first seed; one seed is one run, to the byte."`
-	Topics       []Topic     `yaml:"topics" doc:"What is read."`
-	Members      []Members   `yaml:"members" doc:"Who reads it: processes with their consumers and settings."`
+	Topics       []Topic     `yaml:"topics" doc:"What is read; one topic of the defaults if there is no list."`
+	Members      []Members   `yaml:"members" doc:"Who reads it: processes with their consumers and settings; one fleet of the defaults if there is no list."`
 	Network      Network     `yaml:"network" doc:"The way between members and coordinator."`
 	Coordinator  Coordinator `yaml:"coordinator" doc:"Settings of the broker."`
 	Events       []Event     `yaml:"events" doc:"What happens, and when. Times count from time zero."`
@@ -27,7 +27,7 @@ type Scenario struct {
 type Topic struct {
 	Name       string `yaml:"name" default:"orders" doc:"The topic."`
 	Partitions int64  `yaml:"partitions" default:"12" min:"1" max:"100000" doc:"How many partitions it has at the start."`
-	Rate       Rate   `yaml:"rate" default:"100" max:"1000000" doc:"Records that are produced to each partition, a second; decimals are fine."`
+	Rate       Rate   `yaml:"rate" default:"100" min:"0" max:"1000000" doc:"Records that are produced to each partition, a second; decimals are fine."`
 	Backlog    int64  `yaml:"backlog" default:"0" min:"0" max:"1000000000000" doc:"Records that lie in each partition before anybody reads."`
 	Keys       int64  `yaml:"keys" default:"1000" min:"1" max:"100000" doc:"Distinct keys of each partition; they take turns."`
 }
@@ -84,8 +84,8 @@ type Coordinator struct {
 // Event is one line of the timeline.
 type Event struct {
 	At     Span   `yaml:"at" default:"0s" min:"0s" max:"744h" doc:"When, from time zero."`
-	When   string `yaml:"when" doc:"Instead of a time: \"c2 revokes\", \"c2 joins\" or \"c2 learns\": as soon as that member has given partitions up, has sent its JoinGroup, or hears of a rebalance; after at, if that is given."`
-	Do     string `yaml:"do" oneof:"start close crash restart rolling pause cut slow add-partitions coordinator-restart" doc:"start: processes start. close: they shut down in order. crash: they die. restart: close (or crash, see how) and start again after down. rolling: restart one after another. pause: all threads stand still, as in a garbage collection. cut: the network holds their messages. slow: processing takes factor times as long. add-partitions: a topic grows. coordinator-restart: the broker goes, and comes back after down."`
+	When   string `yaml:"when" doc:"Instead of a time: \"c2 revokes\", \"c2 joins\" or \"c2 learns\": as soon as that member has given partitions up, has sent its JoinGroup, or hears of a rebalance; not before at."`
+	Do     string `yaml:"do" need:"true" oneof:"start close crash restart rolling pause cut slow add-partitions coordinator-restart" doc:"What happens; it has to be said. start: processes start. close: they shut down in order. crash: they die. restart: close (or crash, see how) and start again after down. rolling: restart one after another. pause: all threads stand still, as in a garbage collection. cut: the network holds their messages. slow: processing takes factor times as long. add-partitions: a topic grows. coordinator-restart: the broker goes, and comes back after down."`
 	Member string `yaml:"member" doc:"Whom it happens to: a consumer, a process, or the name of a fleet for all of it; all for everybody who is up, or with start for everybody who is not."`
 	Down   Span   `yaml:"down" default:"10s" min:"0s" max:"24h" doc:"restart, rolling, coordinator-restart: time between stop and start."`
 	How    string `yaml:"how" default:"close" oneof:"close crash" doc:"restart, rolling: how they stop."`
@@ -102,7 +102,7 @@ type Event struct {
 
 // Variant is one column of a comparison: the scenario with some settings changed.
 type Variant struct {
-	Name string     `yaml:"name" doc:"The head of the column."`
+	Name string     `yaml:"name" need:"true" doc:"The head of the column; it has to be said."`
 	Set  []Override `yaml:"set" doc:"Settings as --set takes them, name: value."`
 }
 
@@ -157,8 +157,6 @@ const (
 	partitionsMax = 200_000
 	keysMax       = 100_000_000 // of all partitions
 	fileBytesMax  = 1 << 20
-	// beatsMax bounds the work of a run: heartbeats, commits by the clock and flushes of all members over the whole time.
-	beatsMax = 2_000_000_000
 )
 
 // everybody is the name that means all members.

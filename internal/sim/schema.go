@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
-	"time"
 )
 
 // Schema is the JSON schema of scenario files, for editors and for people: every field with its words, default and bounds.
@@ -39,6 +39,7 @@ type schemaNode struct {
 	Maximum     json.Number   `json:"maximum,omitempty"`
 	Items       *schemaNode   `json:"items,omitempty"`
 	Properties  *schemaMap    `json:"properties,omitempty"`
+	Required    []string      `json:"required,omitempty"`
 	Additional  any           `json:"additionalProperties,omitempty"`
 }
 
@@ -77,9 +78,15 @@ func schemaOf(t reflect.Type) *schemaNode {
 	for _, f := range fieldsOf(t) {
 		node.Properties.names = append(node.Properties.names, f.name)
 		node.Properties.nodes = append(node.Properties.nodes, f.schema())
+		if f.need {
+			node.Required = append(node.Required, f.name)
+		}
 	}
 	return node
 }
+
+// spanPattern is a duration: 10s, 1m30s, 0.5ms.
+const spanPattern = "(0|([0-9]+(\\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)"
 
 func (f field) schema() *schemaNode {
 	n := &schemaNode{}
@@ -104,8 +111,10 @@ func (f field) schema() *schemaNode {
 	case f.typ.Kind() == reflect.Bool:
 		n.Type = "boolean"
 		n.Default = f.def == "true"
-	case f.typ == spanType, f.typ == workType:
-		n.Type = "string"
+	case f.typ == spanType:
+		n.Type, n.Pattern = "string", "^"+spanPattern+"$"
+	case f.typ == workType:
+		n.Type, n.Pattern = "string", "^("+spanPattern+"|uniform\\("+spanPattern+", *"+spanPattern+"\\)|exponential\\("+spanPattern+"\\))$"
 	case f.typ == rateType:
 		n.Type, n.Default = "number", number(f.def)
 	case f.typ == millisType, f.typ.Kind() == reflect.Int64:
@@ -131,30 +140,29 @@ func (s *Scenario) AddEvent(text string) error {
 		return &FieldError{Field: "event", What: fmt.Sprintf(format, args...)}
 	}
 	e := withDefaults[Event]()
-	e.At = Span(10 * time.Second)
 	path := fmt.Sprintf("events[%d]", len(s.Events)+1)
-	for word := range strings.FieldsSeq(text) {
-		name, value, ok := strings.Cut(word, "=")
+	fields := fieldsOf(reflect.TypeFor[Event]())
+	words := strings.Fields(text)
+	for i := 0; i < len(words); i++ {
+		name, value, ok := strings.Cut(words[i], "=")
 		if !ok {
-			return fault("%q is not name=value; write \"at=10s do=restart member=c1 down=5s\"", word)
+			return fault("%q is not name=value; write \"at=10s do=restart member=c1 down=5s\"", words[i])
 		}
-		found := false
-		for _, f := range fieldsOf(reflect.TypeFor[Event]()) {
-			if f.name != name {
-				continue
-			}
-			found = true
-			if name == "when" {
-				value = strings.ReplaceAll(value, ":", " ")
-			}
-			if err := f.set(reflect.ValueOf(&e).Elem().Field(f.index), value); err != nil {
-				return fault("%s: %v", name, err)
-			}
-			s.lines[path+"."+name] = 0
-		}
-		if !found {
+		k := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+		if k < 0 {
 			return fault("there is no field %q", name)
 		}
+		if _, twice := s.lines[path+"."+name]; twice {
+			return fault("%s is given twice", name)
+		}
+		if name == "when" && i+1 < len(words) && !strings.Contains(words[i+1], "=") { // "c2 revokes" is two words
+			i++
+			value += " " + words[i]
+		}
+		if err := fields[k].set(reflect.ValueOf(&e).Elem().Field(fields[k].index), value); err != nil {
+			return fault("%s: %v", name, err)
+		}
+		s.lines[path+"."+name] = 0
 	}
 	if err := s.checkWords(e, path); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -116,4 +117,15 @@ func TestAPauseIsOfThoseThatAreUp(t *testing.T) {
 	sc := parse(t, "events: [{at: 10s, do: restart, member: c2, down: 10s}, {at: 15s, do: pause, member: c2, for: 2m}]")
 	s := sampled(t, sc, seeds(5))
 	s.within(t, "settle_max_seconds", 0, 10) // two rounds of a rebalance, and not two minutes
+}
+
+// An event that waits for what nobody does is told: without a rebalance nobody gives anything up.
+func TestAnEventThatNeverCameIsTold(t *testing.T) {
+	const text = "events: [{do: crash, member: c1, when: c2 revokes}, {do: add-partitions, when: c1 joins, to: 20}, {at: 10s, do: restart, member: c1, down: 60s}]"
+	if r := run(t, parse(t, text, "static", "true"), 1); !slices.Equal(r.Unmet, []string{"c2 revokes"}) {
+		t.Errorf("%q", r.Unmet)
+	}
+	if r := run(t, parse(t, text, "partition.assignment.strategy", "sticky"), 1); len(r.Unmet) != 0 {
+		t.Errorf("%q", r.Unmet)
+	}
 }

@@ -45,7 +45,7 @@ func (s *Scenario) check() error {
 	if partitions > partitionsMax {
 		return at("topics", "there are %d partitions; the simulator takes %d", partitions, partitionsMax)
 	}
-	members, beats := int64(0), int64(0)
+	members, steps := int64(0), int64(0)
 	fleets := map[string]*Members{}
 	for i, m := range s.Members {
 		path := fmt.Sprintf("members[%d]", i+1)
@@ -62,20 +62,16 @@ func (s *Scenario) check() error {
 			}
 		}
 		members += m.Count * m.Consumers
-		each := int64(s.Duration)/int64(m.Heartbeat) + int64(s.Duration)/int64(m.AutoCommitEvery)
-		if m.FlushEvery > 0 {
-			each += int64(s.Duration) / int64(m.FlushEvery)
-		}
-		beats += m.Count * m.Consumers * each
 		if members > membersMax {
 			return at(path+".count", "there are %d members by then; the simulator takes %d", members, membersMax)
 		}
+		steps += s.steps(m, topics, most)
 	}
 	if err := s.checkNames(at); err != nil {
 		return err
 	}
-	if beats > beatsMax {
-		return at("duration", "%d heartbeats, commits and flushes would have to be simulated; the limit is %d: shorten duration, or lengthen the intervals", beats, beatsMax)
+	if steps > stepsMax {
+		return at("duration", "%d heartbeats, commits and batches of records would have to be simulated; the limit is %d: shorten duration, or lengthen the intervals", steps, stepsMax)
 	}
 	if s.Coordinator.SessionMin > s.Coordinator.SessionMax {
 		return at("coordinator.group.min.session.timeout.ms", "it is above group.max.session.timeout.ms")
@@ -85,17 +81,20 @@ func (s *Scenario) check() error {
 			return err
 		}
 	}
+	columns := map[string]bool{}
 	for i, v := range s.Compare {
 		path := fmt.Sprintf("compare[%d]", i+1)
-		if v.Name == "" {
+		switch {
+		case v.Name == "":
 			return at(path, "a variant needs a name")
+		case columns[v.Name]:
+			return at(path+".name", "there are two variants %s", v.Name)
 		}
+		columns[v.Name] = true
 		c := s.clone()
 		c.Compare = nil
-		for _, o := range v.Set {
-			if err := c.Set(o); err != nil {
-				return at(path+".set", "%v", err)
-			}
+		if err := c.setAll(v.Set); err != nil {
+			return at(path+".set", "%v", err)
 		}
 		if err := c.check(); err != nil {
 			var f *FieldError
@@ -146,12 +145,21 @@ var eventWords = map[string][]string{
 // checkWords finds a field that somebody has written to an event that does not look at it: down to a crash, say, after which nobody comes back.
 func (s *Scenario) checkWords(e Event, path string) error {
 	for _, f := range fieldsOf(reflect.TypeFor[Event]()) {
-		line, given := s.lines[path+"."+f.name]
-		if counts := eventWords[e.Do]; given && len(counts) > 0 && f.name != "at" && f.name != "when" && f.name != "do" && !slices.Contains(counts, f.name) {
-			return s.fault(line, path+"."+f.name, "%s does not look at it; it takes at, when, %s", e.Do, strings.Join(counts, ", "))
+		if line, given := s.lines[path+"."+f.name]; given && !e.looksAt(f.name) {
+			return s.fault(line, path+"."+f.name, "%s", e.blind())
 		}
 	}
 	return nil
+}
+
+// looksAt reports whether a field counts for the event.
+func (e Event) looksAt(field string) bool {
+	return field == "at" || field == "when" || field == "do" || eventWords[e.Do] == nil || slices.Contains(eventWords[e.Do], field)
+}
+
+// blind says that a field does not count for it.
+func (e Event) blind() string {
+	return fmt.Sprintf("%s does not look at it; it takes at, when, %s", e.Do, strings.Join(eventWords[e.Do], ", "))
 }
 
 // grows is the index of the topic that an event gives partitions to; -1 for none.
@@ -250,7 +258,8 @@ func (s *Scenario) checkEvent(e Event, path string, topics map[string]int, fleet
 		if !knows(fleets, who) || what != "revokes" && what != "joins" && what != "learns" {
 			return at(path+".when", `%q is not understood; write "c2 revokes", "c2 joins" or "c2 learns", with a member that there is`, e.When)
 		}
-	} else if e.At > s.Duration {
+	}
+	if e.At > s.Duration {
 		return at(path+".at", "it is after the end: duration is %v", time.Duration(s.Duration))
 	}
 	if given("for") && e.For == 0 {
