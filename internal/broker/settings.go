@@ -61,7 +61,7 @@ func compression(t *config.TopicConfig) batch.Compression {
 }
 
 func (b *Broker) storageConfig(dirs []string) storage.Config {
-	c, r := &b.config.Load().Broker, b.running()
+	c := &b.config.Load().Broker
 	mode := storage.FlushCommit
 	switch c.Log.Flush {
 	case config.FlushInterval:
@@ -72,10 +72,8 @@ func (b *Broker) storageConfig(dirs []string) storage.Config {
 	return storage.Config{
 		Dirs: dirs, FS: b.fs, Logger: b.log, NodeID: b.node, FlushMode: mode,
 		RetentionCheckInterval: c.Log.RetentionCheckInterval, CheckpointInterval: c.Log.RecoveryCheckpointInterval,
-		HighWatermarkInterval: c.Log.HighWatermarkInterval, ProducerExpiration: r.ProducerExpiration,
-		ProducerSweepInterval: c.Log.ProducerIDExpirationInterval,
-		CleanerDisable:        !c.Cleaner.Enabled, CleanerThreads: r.CleanerThreads, CleanerDedupeBytes: r.CleanerDedupeBytes,
-		CleanerBackoff: r.CleanerBackoff, CleanerIOBytesPerSecond: r.CleanerIOBytesPerSecond,
+		HighWatermarkInterval: c.Log.HighWatermarkInterval, ProducerSweepInterval: c.Log.ProducerIDExpirationInterval,
+		CleanerDisable: !c.Cleaner.Enabled, Running: b.running(),
 		FlushInterval: c.Log.FlushInterval, IndexCacheBytes: c.Log.IndexCacheBytes,
 		OpenFilesMax: b.segmentFilesMax, ReservedBytes: c.ReservedBytes, RecoveryThreads: int(c.Log.RecoveryThreadsPerDir),
 	}
@@ -84,9 +82,8 @@ func (b *Broker) storageConfig(dirs []string) storage.Config {
 // running are the settings of the store that follow the configuration while the broker runs.
 func (b *Broker) running() storage.Running {
 	c := &b.config.Load().Broker
-	threads := max(1, int(c.Cleaner.Threads))
 	return storage.Running{
-		CleanerThreads: threads, CleanerDedupeBytes: int64(c.Cleaner.DedupeBufferBytes) / int64(threads), CleanerBackoff: max(c.Cleaner.Backoff, time.Millisecond),
+		CleanerThreads: int(c.Cleaner.Threads), CleanerDedupeBytes: c.Cleaner.DedupeBufferBytes, CleanerBackoff: c.Cleaner.Backoff,
 		CleanerIOBytesPerSecond: finite(c.Cleaner.IOBytesPerSecond), ProducerExpiration: c.Log.ProducerIDExpiration,
 	}
 }
@@ -96,10 +93,13 @@ func batchLimits(n *config.Network) batch.Limits {
 	return batch.Limits{RecordBytes: int(n.DecompressionRecordMax), BatchBytes: n.DecompressionBatchMax, WindowBytes: int(n.DecompressionWindowMax)}
 }
 
-// finite is a rate as a whole number; Kafka writes "no limit" as the largest double, storage as 0.
+// finite is a rate as a whole number; Kafka writes "no limit" as the largest double, storage as 0. So a limit below 1 is 1.
 func finite(rate float64) int64 {
 	if rate >= math.MaxInt64 {
 		return 0
+	}
+	if rate > 0 {
+		return max(1, int64(rate))
 	}
 	return int64(rate)
 }

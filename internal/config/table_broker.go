@@ -120,7 +120,7 @@ var logRows = []Definition{
 // cleanerRows: compaction apart from what topics can override.
 var cleanerRows = []Definition{
 	d("log.cleaner.enable", Boolean, "true", Medium, "Whether compacted topics are compacted."),
-	d("log.cleaner.threads", Int, "1", Medium, "How many logs are compacted at the same time.").atLeast(0).cluster(),
+	d("log.cleaner.threads", Int, "1", Medium, "How many logs are compacted at the same time; at most one for each MiB of log.cleaner.dedupe.buffer.size.").atLeast(0).cluster(),
 	d("log.cleaner.backoff.ms", Long, "15000", Medium, "How long the cleaner rests when there is nothing to compact.").atLeast(0).cluster(),
 	d("log.cleaner.dedupe.buffer.size", Long, "134217728", Medium, "Memory of all cleaners together for the map of keys; it bounds how much one round compacts. It is taken only while compacting.").atLeast(1048576).cluster(),
 	d("log.cleaner.io.buffer.load.factor", Double, "0.9", Medium, "How full the map of keys may get.").noEffect(cleanerSizes).must("above 0, at most 1", func(s string) string {

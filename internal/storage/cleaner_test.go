@@ -317,7 +317,8 @@ func TestCompactionKeepsWhatIsYoungUnstableOrLarge(t *testing.T) {
 	t.Run("a map too small for the dirty part takes several rounds", func(t *testing.T) {
 		now := int64(1_700_000_000_000)
 		cfg := testConfig(vfs.NewMemory())
-		cfg.CleanerDedupeBytes = 1 << 10 // 42 slots
+		cfg.Running = DefaultRunning()
+		cfg.Running.CleanerDedupeBytes = 1 << 10 // 42 slots
 		s := openStore(t, cfg)
 		l := newLog(t, s, compactConfig())
 		for v := range 3 {

@@ -58,7 +58,7 @@ func (l *Log) compact(d *dirtiness, nowMs int64) error {
 	}
 	segs := v.segments[:d.segments]
 	set := l.store.running.Load()
-	c := &compaction{log: l, nowMs: nowMs, keyBytes: set.CleanerDedupeBytes, aborts: l.cleaning.aborts.Load(), reader: l.store.reader(), build: batch.NewBuilder(l.store.cfg.Codecs), lastOf: l.prod.lastOffsets(l.HighWatermarkCheckpoint())}
+	c := &compaction{log: l, nowMs: nowMs, keyBytes: set.keyBytes(), aborts: l.cleaning.aborts.Load(), reader: l.store.reader(), build: batch.NewBuilder(l.store.cfg.Codecs), lastOf: l.prod.lastOffsets(l.HighWatermarkCheckpoint())}
 	defer l.store.readers.Put(c.reader)
 	c.pace = pacer{store: l.store, rate: set.CleanerIOBytesPerSecond, began: began}
 	upper := v.segments[d.segments].base

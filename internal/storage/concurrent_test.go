@@ -20,7 +20,8 @@ import (
 func TestBackgroundTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fsys := vfs.NewMemory()
-		cfg := Config{Dirs: []string{"/data"}, FS: fsys, NodeID: 1, FlushMode: FlushInterval, FlushInterval: 2 * time.Second, CleanerBackoff: time.Second}
+		cfg := Config{Dirs: []string{"/data"}, FS: fsys, NodeID: 1, FlushMode: FlushInterval, FlushInterval: 2 * time.Second, Running: DefaultRunning()}
+		cfg.Running.CleanerBackoff = time.Second
 		s := openStore(t, cfg)
 		c := DefaultLogConfig()
 		c.SegmentBytes, c.RetentionMs, c.FileDeleteDelayMs = 300, 600_000, 60_000

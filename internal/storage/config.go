@@ -80,22 +80,13 @@ type Config struct {
 	CheckpointInterval time.Duration
 	// HighWatermarkInterval is replica.high.watermark.checkpoint.interval.ms. Default 5 s. Negative: only at Close.
 	HighWatermarkInterval time.Duration
-	// ProducerExpiration is producer.id.expiration.ms. Default 24 h.
-	ProducerExpiration time.Duration
 	// ProducerSweepInterval is producer.id.expiration.check.interval.ms. Default 10 min. Negative: no background task.
 	ProducerSweepInterval time.Duration
 
 	// CleanerDisable switches compaction off (log.cleaner.enable=false).
 	CleanerDisable bool
-	// CleanerThreads is log.cleaner.threads. Default 1.
-	CleanerThreads int
-	// CleanerDedupeBytes bounds the key map of one cleaner thread (log.cleaner.dedupe.buffer.size over the threads). Default 128 MiB,
-	// at least 1 KiB. A map is as large as the dirty part needs, up to this.
-	CleanerDedupeBytes int64
-	// CleanerBackoff is log.cleaner.backoff.ms: the pause when nothing is to clean. Default 15 s.
-	CleanerBackoff time.Duration
-	// CleanerIOBytesPerSecond is log.cleaner.io.max.bytes.per.second, read and written together. Default (0) no limit.
-	CleanerIOBytesPerSecond int64
+	// Running is what Reconfigure may change later. Default: DefaultRunning.
+	Running Running
 
 	// OpenFilesMax bounds open segment files. Files that are in use or not yet flushed stay open above it. Default 2048.
 	OpenFilesMax int
@@ -187,9 +178,7 @@ func (c *Config) withDefaults() (Config, error) {
 	duration(&d.RetentionCheckInterval, 5*time.Minute)
 	duration(&d.CheckpointInterval, time.Minute)
 	duration(&d.HighWatermarkInterval, 5*time.Second)
-	duration(&d.ProducerExpiration, 24*time.Hour)
 	duration(&d.ProducerSweepInterval, 10*time.Minute)
-	duration(&d.CleanerBackoff, 15*time.Second)
 	number := func(p *int, def int) {
 		if *p == 0 {
 			*p = def
@@ -197,14 +186,13 @@ func (c *Config) withDefaults() (Config, error) {
 	}
 	number(&d.SyncFSThreshold, 8)
 	number(&d.SyncParallel, 16)
-	number(&d.CleanerThreads, 1)
 	number(&d.OpenFilesMax, 2048)
 	number(&d.RecoveryThreads, 2*runtime.GOMAXPROCS(0))
 	if d.IndexCacheBytes == 0 {
 		d.IndexCacheBytes = 32 << 20
 	}
-	if d.CleanerDedupeBytes == 0 {
-		d.CleanerDedupeBytes = 128 << 20
+	if d.Running == (Running{}) {
+		d.Running = DefaultRunning()
 	}
 	positive := func(name string, v int64) {
 		if v <= 0 {
@@ -213,15 +201,9 @@ func (c *Config) withDefaults() (Config, error) {
 	}
 	positive("FlushInterval", int64(d.FlushInterval))
 	positive("SyncParallel", int64(d.SyncParallel))
-	positive("log.cleaner.threads", int64(d.CleanerThreads))
 	positive("OpenFilesMax", int64(d.OpenFilesMax))
 	positive("num.recovery.threads.per.data.dir", int64(d.RecoveryThreads))
 	positive("IndexCacheBytes", d.IndexCacheBytes)
-	positive("producer.id.expiration.ms", int64(d.ProducerExpiration))
-	positive("log.cleaner.backoff.ms", int64(d.CleanerBackoff))
-	if d.CleanerDedupeBytes < 1<<10 {
-		faults = append(faults, fmt.Errorf("log.cleaner.dedupe.buffer.size must be at least 1024, it is %d", d.CleanerDedupeBytes))
-	}
 	return d, errors.Join(faults...)
 }
 

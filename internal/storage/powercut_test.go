@@ -295,8 +295,7 @@ func (p *powerCut) run() {
 		HighWatermarkInterval:  5 * time.Second,
 		FlushMode:              pick(p, storage.FlushCommit, storage.FlushCommit, storage.FlushCommit, storage.FlushInterval, storage.FlushNever),
 		CleanerDisable:         !p.mix.compact,
-		CleanerBackoff:         7 * time.Second,
-		CleanerDedupeBytes:     64 << 10,
+		Running:                storage.Running{CleanerThreads: 1, CleanerDedupeBytes: 64 << 10, CleanerBackoff: 7 * time.Second, ProducerExpiration: 24 * time.Hour},
 		OpenFilesMax:           pick(p, 1, 3, 100),
 		OnFlushed:              p.flushed,
 	}

@@ -58,8 +58,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.indexes.max = c.IndexCacheBytes
 	s.readers.New = func() any { return batch.NewReader(c.Codecs) }
 	s.brokerEpoch.Store(-1)
-	s.running.Store(&Running{CleanerThreads: c.CleanerThreads, CleanerDedupeBytes: c.CleanerDedupeBytes, CleanerBackoff: c.CleanerBackoff,
-		CleanerIOBytesPerSecond: c.CleanerIOBytesPerSecond, ProducerExpiration: c.ProducerExpiration})
+	s.setRunning(c.Running)
 	s.cleaners.alive, s.cleaners.changed = make(map[int]bool), make(chan struct{})
 	for _, p := range c.Dirs {
 		d := &logDir{store: s, path: path.Clean(p), saved: make(map[string]map[kafka.TopicPartition]int64)}

@@ -118,8 +118,8 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	})
 	t.Run("settings that cannot work, all at once", func(t *testing.T) {
-		_, err := Open(context.Background(), Config{OpenFilesMax: -1, CleanerDedupeBytes: 1})
-		for _, want := range []string{"log.dirs", "FS is required", "OpenFilesMax", "log.cleaner.dedupe.buffer.size"} {
+		_, err := Open(context.Background(), Config{OpenFilesMax: -1})
+		for _, want := range []string{"log.dirs", "FS is required", "OpenFilesMax"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v does not speak of %s", err, want)
 			}
@@ -537,7 +537,8 @@ func TestProducersExpireByWallClock(t *testing.T) {
 	now := time.UnixMilli(1_700_000_000_000)
 	cfg := testConfig(fsys)
 	cfg.Clock = func() time.Time { return now }
-	cfg.ProducerExpiration = time.Hour
+	cfg.Running = DefaultRunning()
+	cfg.Running.ProducerExpiration = time.Hour
 	s := openStore(t, cfg)
 	l := newLog(t, s, DefaultLogConfig())
 	at := func(b batch.Batch) {
