@@ -115,7 +115,7 @@ func (a *app) simulate(ctx context.Context, f *simulateFlags, args []string) err
 				return wrap(err, "writing the scenario")
 			}
 		}
-	} else if text, file, err = readScenario(args[0]); err != nil {
+	} else if text, file, err = readScenario(ctx, args[0]); err != nil {
 		return err
 	}
 	if f.show {
@@ -152,7 +152,7 @@ func (a *app) simulate(ctx context.Context, f *simulateFlags, args []string) err
 }
 
 // readScenario is a built-in scenario, or a file. What looks like a file is one.
-func readScenario(arg string) (text []byte, file string, err error) {
+func readScenario(ctx context.Context, arg string) (text []byte, file string, err error) {
 	if text, ok := scenarios.Text(arg); ok {
 		return text, arg + ".yaml", nil
 	}
@@ -163,18 +163,32 @@ func readScenario(arg string) (text []byte, file string, err error) {
 			}
 		}
 	}
-	in, err := os.Open(arg)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
+	type read struct {
+		text []byte
+		err  error
+	}
+	done := make(chan read, 1)
+	go func() { // a pipe that nobody writes to must not hold up who gives up
+		var r read
+		in, err := os.Open(arg)
+		if r.err = err; err == nil {
+			defer in.Close()
+			r.text, r.err = io.ReadAll(io.LimitReader(in, 2<<20))
+		}
+		done <- r
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
+	case r := <-done:
+		if errors.Is(r.err, os.ErrNotExist) {
 			return nil, "", usage(fmt.Sprintf("there is no scenario %q, and no such file", arg), "the scenarios that are built in: "+strings.Join(scenarios.Names(), ", "))
 		}
-		return nil, "", wrap(err, "reading the scenario")
+		if r.err != nil {
+			return nil, "", wrap(r.err, "reading the scenario")
+		}
+		return r.text, arg, nil
 	}
-	defer in.Close()
-	if text, err = io.ReadAll(io.LimitReader(in, 2<<20)); err != nil {
-		return nil, "", wrap(err, "reading the scenario")
-	}
-	return text, arg, nil
 }
 
 // scenarioInfo is one line of the list of scenarios.

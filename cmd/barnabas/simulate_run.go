@@ -31,7 +31,7 @@ type simVariant struct {
 	Runs int    `json:"runs"` // that were finished
 	// Metrics of the runs that were finished; of a single one that was interrupted, as far as it came.
 	Metrics map[string]sim.Statistic `json:"metrics"`
-	// First is the run of the first seed in full.
+	// First is the run of the first seed in full; interrupted, as far as it came.
 	First *sim.Result `json:"first"`
 	sc    *sim.Scenario
 	done  []bool
@@ -122,7 +122,7 @@ func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlag
 						v.value[m][j.seed] = metrics[m].Of(r)
 					}
 				}
-				if j.seed == 0 && (r.Whole || single) {
+				if j.seed == 0 {
 					v.First = r
 				}
 				mu.Unlock()
@@ -161,7 +161,7 @@ feed:
 				}
 			}
 			v.Runs = len(got)
-			if v.Runs == 0 && v.First != nil { // the run was interrupted: as far as it came
+			if v.Runs == 0 && v.First != nil { // it was interrupted: as far as it came
 				got = append(got, metrics[m].Of(v.First))
 			}
 			v.Metrics[metrics[m].Key] = sim.Statistics(got)
@@ -237,11 +237,19 @@ func (a *app) drawSimulation(w io.Writer, r *simReport, notes []sim.Note, f *sim
 		if len(r.Variants) > 1 {
 			of = "  (" + printable(v.Name) + ")"
 		}
-		fmt.Fprintf(w, "seed %d, %v simulated, trace %s%s\n", v.First.Seed, v.First.Time, v.First.Hash, of)
+		fmt.Fprintf(w, "seed %d, %s simulated, trace %s%s\n", v.First.Seed, howFar(&v), v.First.Hash, of)
 		for _, unmet := range v.First.Unmet {
 			fmt.Fprintf(w, "        %q never happened, and so the event that waits for it did not%s\n", unmet, of)
 		}
 	}
+}
+
+// howFar is how much of its time the first run of a variant has simulated.
+func howFar(v *simVariant) string {
+	if v.First.Whole {
+		return fmt.Sprint(v.First.Time)
+	}
+	return fmt.Sprintf("%v of %v", v.First.Time.Round(time.Millisecond), time.Duration(v.sc.Duration))
 }
 
 // drawSideBySide prints one figure of each metric for each variant; not ok for one that there is none of.
@@ -270,14 +278,16 @@ func (a *app) drawSideBySide(w io.Writer, r *simReport, of func(v *simVariant, m
 func (a *app) drawSpread(w io.Writer, r *simReport) {
 	if len(r.Variants) > 1 {
 		a.title(w, "means")
-		a.drawSideBySide(w, r, func(v *simVariant, m sim.Metric) (float64, bool) { return v.Metrics[m.Key].Mean, v.Runs > 0 })
+		a.drawSideBySide(w, r, func(v *simVariant, m sim.Metric) (float64, bool) {
+			return v.Metrics[m.Key].Mean, v.First != nil || v.Runs > 0
+		})
 	}
 	for _, v := range r.Variants {
 		if len(r.Variants) > 1 {
 			a.title(w, "%s", v.Name)
 		}
-		if v.Runs == 0 {
-			fmt.Fprintf(w, "no run was finished\n\n")
+		if v.Runs == 0 && v.First == nil {
+			fmt.Fprintf(w, "no run was begun\n\n")
 			continue
 		}
 		t := newTable("", ">mean", ">p50", ">p99", ">min", ">max", ">deviation", "unit")
@@ -286,6 +296,10 @@ func (a *app) drawSpread(w io.Writer, r *simReport) {
 			t.row(m.Title, figure(s.Mean), figure(s.P50), figure(s.P99), figure(s.Min), figure(s.Max), figure(s.Deviation), cmp.Or(m.Unit, " "))
 		}
 		t.draw(w, a.paint)
+		if v.Runs == 0 {
+			fmt.Fprintf(w, "no run was finished; this is seed %d, %s simulated\n\n", v.First.Seed, howFar(&v))
+			continue
+		}
 		of := ""
 		if v.Runs < r.Seeds {
 			of = fmt.Sprintf(" of %d", r.Seeds)

@@ -134,6 +134,24 @@ func TestSimulateInterruptedPrintsWhatIsDone(t *testing.T) {
 	}
 }
 
+// Interrupted in the middle of a comparison, or of many seeds, it prints how far the first runs came, and says how far that is.
+func TestSimulateInterruptedPrintsRunsThatAreUnderWay(t *testing.T) {
+	for _, more := range []string{"--compare", "--seeds=50"} {
+		for delay := 10 * time.Millisecond; ; delay *= 2 { // until the interrupt comes when a run has begun
+			ctx, cancel := context.WithTimeout(t.Context(), delay)
+			r := invokeCtx(t, ctx, "localhost:1", strings.NewReader(""), nil, "simulate", "rolling-deploy", more, "--set", "duration=744h", "--set", "flush.every=1s")
+			cancel()
+			if !regexp.MustCompile(`\nrecords processed +[1-9]`).MatchString(r.out) {
+				continue
+			}
+			if !regexp.MustCompile(`(?m)\bseed 1, [0-9hms.]+ of 744h0m0s simulated`).MatchString(r.out) {
+				t.Errorf("%s: it does not say how far it came:\n%s", more, r.out)
+			}
+			break
+		}
+	}
+}
+
 func TestSimulateInterruptedTellsProgramsHowFarItCame(t *testing.T) {
 	for delay := 10 * time.Millisecond; ; delay *= 2 { // until the interrupt comes when the run has begun
 		ctx, cancel := context.WithTimeout(t.Context(), delay)
@@ -143,7 +161,7 @@ func TestSimulateInterruptedTellsProgramsHowFarItCame(t *testing.T) {
 		if v.First == nil || v.First.Records == 0 {
 			continue
 		}
-		if v.Runs != 0 || v.First.Whole || v.Metrics["records"].Mean != float64(v.First.Records) {
+		if v.Runs != 0 || v.First.Whole || v.First.Secs <= 0 || v.First.Secs >= 744*3600 || v.Metrics["records"].Mean != float64(v.First.Records) {
 			t.Errorf("%d runs, %v records by the metrics, and the run has %d: %+v", v.Runs, v.Metrics["records"].Mean, v.First.Records, v.First)
 		}
 		return

@@ -12,6 +12,7 @@ type Result struct {
 	Seed  uint64        `json:"seed"`
 	Hash  string        `json:"trace_hash"`
 	Time  time.Duration `json:"-"` // simulated
+	Secs  float64       `json:"simulated_seconds"`
 	Whole bool          `json:"whole"`
 
 	Rebalances int64 `json:"rebalances"`
@@ -88,7 +89,7 @@ func (r *Result) Sent() (n int64) {
 
 func (w *world) result() *Result {
 	m := &w.m
-	r := &Result{Seed: w.opt.Seed, Hash: fmt.Sprintf("%016x", w.hash), Time: time.Duration(w.now - w.zero), Whole: !w.over,
+	r := &Result{Seed: w.opt.Seed, Hash: fmt.Sprintf("%016x", w.hash), Time: time.Duration(w.now - w.zero), Secs: float64(w.now-w.zero) / 1e9, Whole: !w.over,
 		Rebalances: m.rebalances, Moved: m.moved, Orphans: m.orphans, MovedMin: m.movedMin, Evicted: m.evicted,
 		PauseMax: m.pauseMax, Pauses: m.pauses, AllStopped: m.allStopped, Unsettled: m.unsettled, LongestSettle: m.longest,
 		Records: m.records, Duplicates: m.duplicates, Redelivered: m.redelivered, Inversions: m.inversions,
