@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -310,10 +311,28 @@ func (a *app) drawSpread(w io.Writer, r *simReport) {
 
 func writeSimHTML(file string, r *simReport) error {
 	page := sim.Page{Name: r.Scenario, About: r.About}
-	for _, v := range r.Variants {
-		if v.First != nil {
-			page.Runs = append(page.Runs, sim.PageRun{Name: v.Name, Result: v.First})
+	if r.Seeds > 1 {
+		page.Of = fmt.Sprintf("The table has means over seeds %d to %d, the pictures are of seed %d.", r.Seed, r.Seed+uint64(r.Seeds)-1, r.Seed)
+	}
+	if !r.Whole {
+		page.Of = strings.TrimSpace("Interrupted: this is what was done by then. " + page.Of)
+	}
+	for i := range r.Variants {
+		v := &r.Variants[i]
+		if v.First == nil {
+			continue
 		}
+		run := sim.PageRun{Name: v.Name, Result: v.First}
+		if r.Seeds > 1 && v.Runs > 0 {
+			run.Means = map[string]float64{}
+			for key, m := range v.Metrics {
+				run.Means[key] = m.Mean
+			}
+		}
+		if !v.First.Whole {
+			run.Name += ", " + howFar(v)
+		}
+		page.Runs = append(page.Runs, run)
 	}
 	text, err := sim.HTML(page)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -183,6 +184,27 @@ func TestSimulateWritesAReport(t *testing.T) {
 	for _, elsewhere := range []string{"<script", "src=", "@import", "url(h"} {
 		if strings.Contains(string(text), elsewhere) {
 			t.Errorf("the report holds %q: it must need nothing from elsewhere", elsewhere)
+		}
+	}
+}
+
+// The table of a report over several seeds has their means, as the one on the terminal, and says so.
+func TestSimulateReportsMeans(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.html")
+	for _, c := range []struct{ args, of string }{
+		{"--seeds=20", "The table has means over seeds 1 to 20, the pictures are of seed 1."}, {"--seeds=1", ""},
+	} {
+		r := decode[simReport](t, ok(t, "localhost:1", "", "simulate", "consumer-restart", c.args, "--html", file, "-o", "json")).Variants[0]
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paused := fmt.Sprintf("%.2f", r.Metrics["paused_partition_seconds"].Mean)
+		if row := regexp.MustCompile(`>paused, all partitions</td><td>([^<]*)<`).FindStringSubmatch(string(text)); row == nil || row[1] != paused {
+			t.Errorf("%s: the table has %q, the mean is %s", c.args, row, paused)
+		}
+		if of := regexp.MustCompile(`<p><strong>(.*)</strong>`).FindStringSubmatch(string(text)); (of == nil) != (c.of == "") || of != nil && of[1] != c.of {
+			t.Errorf("%s: the page says %q, want %q", c.args, of, c.of)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 // Page is what a report shows: runs of one scenario, side by side.
 type Page struct {
 	Name, About string
+	Of          string // what the table is of: "means of 3 runs, seeds 1 to 3", or that it was interrupted; "" for whole runs of one seed
 	Runs        []PageRun
 }
 
@@ -25,6 +26,7 @@ type Page struct {
 type PageRun struct {
 	Name   string
 	Result *Result
+	Means  map[string]float64 // what the table has, by key of the metric; nil for the Result itself
 }
 
 //go:embed report.html
@@ -48,7 +50,11 @@ func HTML(p Page) ([]byte, error) {
 	for _, m := range Metrics() {
 		row := reportRow{Title: strings.TrimSpace(m.Title), Indent: strings.HasPrefix(m.Title, " "), Unit: m.Unit, Help: m.Help}
 		for _, r := range p.Runs {
-			row.Cells = append(row.Cells, cellText(m.Of(r.Result)))
+			v, several := r.Means[m.Key]
+			if !several {
+				v = m.Of(r.Result)
+			}
+			row.Cells = append(row.Cells, cellText(v))
 		}
 		view.Rows = append(view.Rows, row)
 	}
