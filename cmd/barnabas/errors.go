@@ -65,7 +65,7 @@ func (a *app) explain(err error) *fault {
 		out.code = exitUnreachable
 	case errors.As(err, &eof):
 		out.what = at + " closes the connection instead of answering"
-		out.cure = "is it a Kafka listener without TLS and SASL? This build speaks plain connections only"
+		out.cure = "is it a Kafka listener without TLS and SASL? This build speaks plain connections only. Or is max.connections reached? The broker's log says so"
 		out.code = exitUnreachable
 	case errors.Is(err, context.DeadlineExceeded), isNetTimeout(err):
 		out.what = "no answer from " + at + " in time"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -57,6 +58,8 @@ type conn struct {
 	beat  wire.HeartbeatRequest
 	held  holding
 	bound atomic.Pointer[boundRelease]
+	// beyond says that a limit was passed over for it; the server's lock guards it.
+	beyond bool
 	// endedHold is set while the request is handled that ended a hold.
 	endedHold bool
 
@@ -117,6 +120,12 @@ func newConn(s *Server, nc net.Conn, listener string) *conn {
 		}
 	}
 	return c
+}
+
+// loopback reports whether the client is on this machine.
+func (c *conn) loopback() bool {
+	a, err := netip.ParseAddr(c.ip)
+	return err == nil && a.Unmap().IsLoopback()
 }
 
 func (c *conn) serve() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -58,7 +59,7 @@ func TestConnectionsAboveTheLimitAreClosedAndMakeRoomAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := barnabastest.Start(t, barnabastest.InMemory(), barnabastest.With("max.connections", "3"))
 		var held []*testkit.Conn
-		for range 3 {
+		for range 3 + 4 { // four are kept for tools on this machine
 			held = append(held, dial(t, b))
 			ping(held[len(held)-1])
 		}
@@ -71,6 +72,32 @@ func TestConnectionsAboveTheLimitAreClosedAndMakeRoomAgain(t *testing.T) {
 		ping(dial(t, b))
 		dial(t, b).MustClose()
 	})
+}
+
+// A limit that was set too low can be set again from the machine itself, whoever holds the connections; and only so many get in that way.
+func TestAFewConnectionsFromThisMachineAreBeyondTheLimit(t *testing.T) {
+	for _, limit := range []int{0, 2} {
+		b := testkit.Start(t, fmt.Sprintf("max.connections=%d", limit))
+		var held []*testkit.Conn
+		for range limit + 4 {
+			held = append(held, testkit.Dial(t, b.Addr()))
+			ping(held[len(held)-1])
+		}
+		testkit.Dial(t, b.Addr()).MustClose()
+		// One that leaves makes room for another, as soon as the broker has noticed; those that come before are closed without an answer.
+		held[len(held)-1].Close()
+		for answered := false; !answered; {
+			nc, err := net.Dial("tcp", b.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { nc.Close() })
+			nc.Write([]byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff}) // ApiVersions
+			n, _ := nc.Read(make([]byte, 4))
+			answered = n > 0
+		}
+		testkit.Dial(t, b.Addr()).MustClose()
+	}
 }
 
 func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
@@ -86,6 +113,10 @@ func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 		}
 		return testkit.Over(t, nc)
 	}
+	for range 2 + 4 { // four are kept for tools on this machine, whichever address they take
+		ping(from("127.0.0.9"))
+	}
+	from("127.0.0.9").MustClose()
 	for ip, limit := range map[string]int{"127.0.0.1": 2, "127.0.0.2": 2, "127.0.0.3": 1} { // any order: each has its own count
 		for range limit {
 			ping(from(ip))

@@ -66,6 +66,7 @@ type Server struct {
 	listeners []net.Listener
 	conns     map[*conn]struct{}
 	perIP     map[string]int
+	beyond    int // connections that were let in beyond a limit
 	// nextAccept is when max.connection.creation.rate allows the next connection.
 	nextAccept time.Time
 	// waitingProduce, waitingFetch and waitingGroups count parked answers.
@@ -176,6 +177,11 @@ func (s *Server) pace() bool {
 	}
 }
 
+// loopbackReserve is how many connections from this machine are let in beyond the limits that can be set while the broker runs: a tool has one or two.
+// Who has set a limit too low must be able to set it again, and restarting does not help, since the setting is kept. Kafka lets the listener of its brokers in
+// beyond max.connections; one broker alone has none.
+const loopbackReserve = 4
+
 // admit counts a connection in, or says which limit it breaks.
 func (s *Server) admit(c *conn) error {
 	s.mu.Lock()
@@ -183,13 +189,27 @@ func (s *Server) admit(c *conn) error {
 	if s.draining.Load() {
 		return errors.New("the broker is shutting down")
 	}
-	// The bounds can change while the broker runs; connections that are there already stay.
-	n := &s.deps.Config().Broker.Network
-	if len(s.conns) >= int(n.ConnectionsMax) {
-		return fmt.Errorf("max.connections=%d is reached", n.ConnectionsMax)
-	}
 	if room := s.cfg.ConnectionsRoom; room > 0 && len(s.conns) >= room {
 		return fmt.Errorf("there are %d connections; the limit of open files (ulimit -n) has no room for more", room)
+	}
+	if err := s.overLimit(c); err != nil {
+		if s.beyond >= loopbackReserve || !c.loopback() {
+			return err
+		}
+		s.beyond++
+		c.beyond = true
+	}
+	s.perIP[c.ip]++
+	s.conns[c] = struct{}{}
+	s.wg.Add(1)
+	return nil
+}
+
+// overLimit says which limit one more connection breaks. Limits can change while the broker runs; connections that are there already stay.
+func (s *Server) overLimit(c *conn) error {
+	n := &s.deps.Config().Broker.Network
+	if len(s.conns)-s.beyond >= int(n.ConnectionsMax) {
+		return fmt.Errorf("max.connections=%d is reached", n.ConnectionsMax)
 	}
 	limit := int(n.ConnectionsMaxPerIP)
 	for _, o := range n.ConnectionsPerIPOverrides {
@@ -200,9 +220,6 @@ func (s *Server) admit(c *conn) error {
 	if s.perIP[c.ip] >= limit {
 		return fmt.Errorf("%s has max.connections.per.ip=%d connections", c.ip, limit)
 	}
-	s.perIP[c.ip]++
-	s.conns[c] = struct{}{}
-	s.wg.Add(1)
 	return nil
 }
 
@@ -210,6 +227,9 @@ func (s *Server) release(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	if c.beyond {
+		s.beyond--
+	}
 	if s.perIP[c.ip]--; s.perIP[c.ip] == 0 {
 		delete(s.perIP, c.ip)
 	}
