@@ -29,7 +29,8 @@ type liveTopic struct {
 	name       string
 	partitions int
 	rate       float64 // records a second and partition, on average
-	lag        int64   // records a partition, on average
+	lag        int64   // records a partition, on average of those that somebody has committed for
+	silent     int     // partitions that nobody has committed for
 }
 
 // liveFleet is members that subscribe to the same topics, are all static, or all not, and have the same timeouts.
@@ -175,7 +176,7 @@ func (g *liveGroup) measure(ctx context.Context, adm *kadm.Client, topics []stri
 		if row.partitions == 0 {
 			continue // subscribed, and not there
 		}
-		grown, lag := int64(0), int64(0)
+		grown, lag, told := int64(0), int64(0), 0
 		for p, end := range after[t] {
 			if end.Err != nil {
 				return wrap(end.Err, "reading the end of %s-%d", t, p)
@@ -183,10 +184,11 @@ func (g *liveGroup) measure(ctx context.Context, adm *kadm.Client, topics []stri
 			grown += max(0, end.Offset-before[t][p].Offset)
 			if at, ok := committed[kafka.TopicPartition{Topic: t, Partition: p}]; ok {
 				lag += max(0, end.Offset-at)
+				told++
 			}
 		}
 		row.rate = float64(grown) / seconds / float64(row.partitions)
-		row.lag = lag / int64(row.partitions)
+		row.lag, row.silent = lag/int64(max(1, told)), row.partitions-told
 		incoming[t] = float64(grown) / seconds
 		g.topics = append(g.topics, row)
 	}
@@ -223,13 +225,22 @@ func (g *liveGroup) scenario() string {
 	line("name: %q", g.name)
 	line("about: %q", fmt.Sprintf("Group %s as it was when it was looked at; rates and lag measured over %v.", g.name, g.measured))
 	line("duration: 5m")
+	if slices.ContainsFunc(g.topics, func(t liveTopic) bool { return t.lag > 0 }) {
+		line("# Time zero comes soon, so that the lag is still what was measured.")
+		line("warmup: 0s")
+		line("warmup.spread: 3s")
+	}
 	g.coordinator(line)
 	line("topics:")
 	for _, t := range g.topics {
 		line("  - name: %q", t.name)
 		line("    partitions: %d", t.partitions)
 		line("    rate: %s # measured, a second and partition, on average", decimal(t.rate))
-		line("    backlog: %d # lag measured, a partition", t.lag)
+		silent := ""
+		if t.silent > 0 {
+			silent = fmt.Sprintf("; of %d of them nothing is committed, and the lag not known", t.silent)
+		}
+		line("    backlog: %d # lag measured, a partition, on average%s", t.lag, silent)
 	}
 	line("# The kind of client, heartbeats, records of a poll and commits are not to be seen from outside: the Java client and Kafka's defaults, where nothing is said.")
 	line("members:")
@@ -254,7 +265,7 @@ func (g *liveGroup) describe(f *liveFleet, line func(string, ...any)) {
 	if known := slices.DeleteFunc(slices.Clone(f.topics), func(t string) bool {
 		return !slices.ContainsFunc(g.topics, func(l liveTopic) bool { return l.name == t })
 	}); len(known) > 0 {
-		line("    topics: [%s]", strings.Join(known, ", "))
+		line("    topics: [%s]", quotedList(known))
 	}
 	switch g.protocol {
 	case "range", "roundrobin", "sticky", "cooperative-sticky":
@@ -263,6 +274,15 @@ func (g *liveGroup) describe(f *liveFleet, line func(string, ...any)) {
 		line("    partition.assignment.strategy: cooperative-sticky # the group's own is %q", g.protocol)
 	}
 	f.settings(line)
+}
+
+// quotedList is names with commas between them, as YAML takes any name.
+func quotedList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(quoted, ", ")
 }
 
 // settings writes what the members are set to: as they said when they joined, as their commits show, or assumed.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/barnabas-mq/barnabas/internal/kafka"
+	"github.com/barnabas-mq/barnabas/internal/sim"
 )
 
 func TestPaceOfAMember(t *testing.T) {
@@ -102,5 +103,33 @@ func TestSimulateALiveGroupAsItWorks(t *testing.T) {
 	// It cannot be faster than it is; how much slower depends on the machine. The looks see a commit late by a little.
 	if got, err := time.ParseDuration(m[1]); err != nil || got < work*3/4 {
 		t.Errorf("processing.time is %s, the work on a record %v (%v)", m[1], work, err)
+	}
+}
+
+// The lag that was measured is there at time zero, and not worked off before; topics may be called anything that Kafka takes.
+func TestSimulateALiveGroupFromTheLagItHas(t *testing.T) {
+	g := liveGroup{name: "app: {", protocol: "sticky", measured: 10 * time.Second,
+		topics: []liveTopic{{name: "---", partitions: 4, rate: 100, lag: 50_000, silent: 2}, {name: "1e3", partitions: 1, rate: 1.5}, {name: "null", partitions: 1}},
+		fleets: []liveFleet{{topics: []string{"---", "1e3", "null", "gone"}, count: 2, load: 200, speed: 500}, {topics: []string{"---"}, static: true, count: 1}}}
+	text := g.scenario()
+	if !strings.Contains(text, "backlog: 50000 # lag measured, a partition, on average; of 2 of them nothing is committed, and the lag not known\n") {
+		t.Errorf("it does not say what is not known:\n%s", text)
+	}
+	sc, err := sim.Load("app", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sc.Name != g.name || len(sc.Members[0].Topics) != 3 {
+		t.Errorf("%q, %q", sc.Name, sc.Members[0].Topics)
+	}
+	for seed := range uint64(5) {
+		r, err := sim.Run(sc, sim.Options{Seed: seed, Record: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Until all have what is theirs, some seconds pass, in which two work off 500 a second each, one as much as it can, and 400 come.
+		if lag := r.Recorded.Points[0].Total; lag < 4*50_000*9/10 || lag > 4*50_000*11/10 {
+			t.Errorf("seed %d: a lag of %d at time zero", seed, lag)
+		}
 	}
 }
