@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// random is a stream of numbers of one entity (a member's client, its network path, the timeline), so that one more event of one entity
+// random is a stream of numbers of one entity (a member's client, its network path, an event of the timeline), so that one more event of one entity
 // does not shift the draws of another. Splitmix64; integers only, since floating point may be fused on one machine and not on another.
 type random struct{ state uint64 }
 

@@ -20,11 +20,12 @@ type hook struct {
 func (w *world) timeline() {
 	for i := range w.sc.Events {
 		e := &w.sc.Events[i]
+		rng := newRandom(w.opt.Seed, fmt.Sprintf("event %d", i+1))
 		w.pending++
 		run := func() {
 			w.pending--
 			w.happened(time.Duration(0))
-			w.do(e)
+			w.do(e, &rng)
 		}
 		if e.When == "" {
 			w.after(time.Duration(e.At), run)
@@ -73,7 +74,8 @@ func (w *world) processes(e *Event) (out [][]*member) {
 	return out
 }
 
-func (w *world) do(e *Event) {
+// do makes an event happen; rng is its own.
+func (w *world) do(e *Event, rng *random) {
 	who := w.processes(e)
 	all := func(do func(m *member)) {
 		for _, process := range who {
@@ -85,7 +87,7 @@ func (w *world) do(e *Event) {
 	}
 	switch e.Do {
 	case "start":
-		w.oneByOne(who, e, func(process []*member, next func()) {
+		w.oneByOne(who, e, rng, func(process []*member, next func()) {
 			for _, m := range process {
 				m.start()
 			}
@@ -100,7 +102,7 @@ func (w *world) do(e *Event) {
 			w.restart(process, e, func() {})
 		}
 	case "rolling":
-		w.oneByOne(who, e, func(process []*member, next func()) { w.restart(process, e, next) })
+		w.oneByOne(who, e, rng, func(process []*member, next func()) { w.restart(process, e, next) })
 	case "pause":
 		w.happened(time.Duration(e.For))
 		all(func(m *member) { m.freeze(time.Duration(e.For)) })
@@ -148,7 +150,7 @@ func (w *world) do(e *Event) {
 }
 
 // oneByOne does something to one process after another: the next begins when next was called and the pause is over.
-func (w *world) oneByOne(who [][]*member, e *Event, do func(process []*member, next func())) {
+func (w *world) oneByOne(who [][]*member, e *Event, rng *random, do func(process []*member, next func())) {
 	if len(who) == 0 {
 		return
 	}
@@ -160,9 +162,9 @@ func (w *world) oneByOne(who [][]*member, e *Event, do func(process []*member, n
 			return
 		}
 		w.pending++
-		w.after(time.Duration(e.Pause)+w.times.within(time.Duration(e.Jitter)), func() {
+		w.after(time.Duration(e.Pause)+rng.within(time.Duration(e.Jitter)), func() {
 			w.pending--
-			w.oneByOne(who[1:], e, do)
+			w.oneByOne(who[1:], e, rng, do)
 		})
 	})
 }

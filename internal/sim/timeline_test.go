@@ -2,8 +2,11 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/barnabas-mq/barnabas/internal/coord"
 )
 
 // What happens to a member while something else happens to it.
@@ -127,5 +130,25 @@ func TestAnEventThatNeverCameIsTold(t *testing.T) {
 	}
 	if r := run(t, parse(t, text, "partition.assignment.strategy", "sticky"), 1); len(r.Unmet) != 0 {
 		t.Errorf("%q", r.Unmet)
+	}
+}
+
+// An event draws from a stream of its own: one more before it does not change when it happens.
+func TestOneMoreEventShiftsNoOther(t *testing.T) {
+	deploy := func(more string) (gone []string) {
+		sc := parse(t, "duration: 10m\nmembers: [{name: a}, {name: b}]\nevents: [{at: 10s, do: rolling, member: a, jitter: 30s}"+more+"]")
+		_, err := Run(sc, Options{Seed: 1, Notes: func(n Note) {
+			if r, ok := n.Note.(coord.MemberRemoved); ok && strings.HasPrefix(r.Member.ID, "a") && n.At > 0 {
+				gone = append(gone, n.At.String())
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return gone
+	}
+	alone := deploy("")
+	if both := deploy(", {at: 15s, do: rolling, member: b, jitter: 30s}"); len(alone) != 3 || !slices.Equal(alone, both) {
+		t.Errorf("alone members go at %v, beside another deploy at %v", alone, both)
 	}
 }

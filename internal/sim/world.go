@@ -50,7 +50,6 @@ type world struct {
 	members []*member
 	byID    map[string]*member // members as the coordinator knows them; looked up only
 	coord   *coordinator
-	times   random // of the timeline
 	hash    uint64
 	err     error
 
@@ -98,7 +97,7 @@ func Run(sc *Scenario, opt Options) (*Result, error) {
 }
 
 func newWorld(sc *Scenario, opt Options) *world {
-	w := &world{sc: sc, opt: opt, now: epoch, byID: map[string]*member{}, topicAt: map[string]int32{}, hash: 14695981039346656037, times: newRandom(opt.Seed, "timeline")}
+	w := &world{sc: sc, opt: opt, now: epoch, byID: map[string]*member{}, topicAt: map[string]int32{}, hash: 14695981039346656037}
 	w.commits.Owners = &w.owners
 	for i := range sc.Topics {
 		t := &sc.Topics[i]
