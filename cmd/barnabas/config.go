@@ -113,20 +113,20 @@ func (a *app) describeConfig(ctx context.Context, kind string, names, only []str
 			return wrap(err, "describing settings")
 		}
 	}
-	bad, first := 0, error(nil)
 	for i := range out {
 		out[i].Configs = changedOnly(out[i].Configs, all, typ)
-		if out[i].err != nil {
-			if bad++; first == nil {
-				first = out[i].err
-			}
-		}
 	}
-	if err := a.emit(out, func(w io.Writer) {
+	blame := func(r *configResource) *fault {
+		if r.err == nil {
+			return nil
+		}
+		return a.explain(r.err)
+	}
+	return report(a, kind+"s", out, blame, func(w io.Writer, alone bool) {
+		if alone {
+			return
+		}
 		for i, r := range out {
-			if r.err != nil && len(out) == 1 {
-				continue // the error line says it
-			}
 			if i > 0 {
 				fmt.Fprintln(w)
 			}
@@ -140,10 +140,7 @@ func (a *app) describeConfig(ctx context.Context, kind string, names, only []str
 				a.drawConfigs(w, r.Configs, synonyms, all)
 			}
 		}
-	}); err != nil {
-		return err
-	}
-	return partial(bad, len(out), kind+"s", first)
+	})
 }
 
 // resourceNames turns what was typed into names the protocol knows: patterns into topics, none into all, "default" into "".
@@ -336,6 +333,7 @@ type configResult struct {
 	Name   string `json:"name"`
 	Status string `json:"status"` // altered, failed; "would be altered" in a dry run
 	Error  string `json:"error,omitempty"`
+	err    error
 }
 
 func newConfigAlter(a *app) *cobra.Command {
@@ -374,21 +372,17 @@ func newConfigAlter(a *app) *cobra.Command {
 				return err
 			}
 			kind := strings.ToLower(typ.String())
-			bad, first := 0, error(nil)
 			out := []configResult{}
 			for _, n := range names {
 				r := configResult{Kind: kind, Name: n, Status: dryStatus(dryRun, "altered")}
-				if err := alterConfig(ctx, adm.wire, typ, n, ops, dryRun); err != nil {
-					f := a.explain(err)
-					r.Status, r.Error = "failed", f.what
-					if bad++; first == nil {
-						first = &fault{what: kind + " " + cmp.Or(n, "default") + ": " + f.what, cure: f.cure}
-					}
+				if r.err = alterConfig(ctx, adm.wire, typ, n, ops, dryRun); r.err != nil {
+					r.Status, r.Error = "failed", a.explain(r.err).what
 				}
 				out = append(out, r)
 			}
-			if err := a.emit(out, func(w io.Writer) {
-				if bad == 1 && len(out) == 1 {
+			blame := func(r *configResult) *fault { return a.blame(kind+" "+cmp.Or(r.Name, "default"), r.Error, r.err) }
+			return report(a, kind+"s", out, blame, func(w io.Writer, alone bool) {
+				if alone {
 					return
 				}
 				t := newTable("KIND", "NAME", "STATUS", "ERROR")
@@ -397,10 +391,7 @@ func newConfigAlter(a *app) *cobra.Command {
 				}
 				t.dropEmptyColumns()
 				t.draw(w, a.paint)
-			}); err != nil {
-				return err
-			}
-			return partial(bad, len(out), kind+"s", first)
+			})
 		},
 	}
 	f := c.Flags()

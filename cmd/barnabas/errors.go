@@ -180,21 +180,3 @@ func (a *app) printFault(f *fault) {
 		fmt.Fprintf(a.err, "  do:  %s\n", f.cure)
 	}
 }
-
-// partial is the end of a command that did several things of which some failed; each was already shown where it belongs.
-func partial(bad, all int, what string, first error) error {
-	if bad == 0 {
-		return nil
-	}
-	f := &fault{what: fmt.Sprintf("%d of %d %s failed", bad, all, what), code: exitFailed, err: first}
-	var cause *fault
-	if errors.As(first, &cause) {
-		f.cure = cause.cure
-		if bad == 1 && all == 1 {
-			f.what = cause.what
-		} else {
-			f.what += "; the first: " + cause.what
-		}
-	}
-	return f
-}

@@ -99,17 +99,10 @@ func newGroupsDelete(a *app) *cobra.Command {
 
 // reportGroups prints the results and is the command's end.
 func (a *app) reportGroups(results []groupResult) error {
-	bad, first := 0, error(nil)
-	for _, r := range results {
-		if r.err != nil {
-			if bad++; first == nil {
-				first = &fault{what: shownName(r.Group) + ": " + r.Error, cure: a.explain(r.err).cure, code: exitFailed}
-			}
-		}
-	}
-	if err := a.emit(results, func(w io.Writer) {
-		if bad == len(results) && bad == 1 {
-			return // the error line says it all
+	blame := func(r *groupResult) *fault { return a.blame(shownName(r.Group), r.Error, r.err) }
+	return report(a, "groups", results, blame, func(w io.Writer, alone bool) {
+		if alone {
+			return
 		}
 		t := newTable("GROUP", "STATUS", "STATE", "ERROR")
 		for _, r := range results {
@@ -117,10 +110,7 @@ func (a *app) reportGroups(results []groupResult) error {
 		}
 		t.dropEmptyColumns("STATUS")
 		t.draw(w, a.paint)
-	}); err != nil {
-		return err
-	}
-	return partial(bad, len(results), "groups", first)
+	})
 }
 
 // deletedOffset is one line of what delete-offsets reports.
@@ -166,25 +156,15 @@ back begins where its auto.offset.reset says.
 			if err != nil {
 				return err
 			}
-			bad, first := 0, error(nil)
-			for _, r := range rows {
-				if r.err != nil {
-					if bad++; first == nil {
-						first = &fault{what: fmt.Sprintf("%s-%d: %s", r.Topic, r.Partition, r.Error), cure: a.explain(r.err).cure, code: exitFailed}
-					}
-				}
-			}
-			if err := a.emit(rows, func(w io.Writer) {
+			blame := func(r *deletedOffset) *fault { return a.blame(partitionName(r.Topic, r.Partition), r.Error, r.err) }
+			return report(a, "partitions", rows, blame, func(w io.Writer, _ bool) {
 				t := newTable("TOPIC", ">PARTITION", ">OFFSET", "STATUS", "ERROR")
 				for _, r := range rows {
 					t.row(r.Topic, r.Partition, r.Offset, r.Status, r.Error)
 				}
 				t.dropEmptyColumns("OFFSET", "STATUS")
 				t.draw(w, a.paint)
-			}); err != nil {
-				return err
-			}
-			return partial(bad, len(rows), "partitions", first)
+			})
 		},
 	}
 	f := c.Flags()
@@ -442,15 +422,8 @@ func (a *app) removeMembers(ctx context.Context, adm *adminClient, group string,
 }
 
 func (a *app) reportMembers(rows []removedMember) error {
-	bad, first := 0, error(nil)
-	for _, r := range rows {
-		if r.err != nil {
-			if bad++; first == nil {
-				first = &fault{what: shownName(r.MemberID) + ": " + r.Error, cure: a.explain(r.err).cure, code: exitFailed}
-			}
-		}
-	}
-	if err := a.emit(rows, func(w io.Writer) {
+	blame := func(r *removedMember) *fault { return a.blame(shownName(r.MemberID), r.Error, r.err) }
+	return report(a, "members", rows, blame, func(w io.Writer, _ bool) {
 		if len(rows) == 0 {
 			fmt.Fprintln(w, "no members")
 			return
@@ -461,8 +434,5 @@ func (a *app) reportMembers(rows []removedMember) error {
 		}
 		t.dropEmptyColumns("CLIENT", "HOST", "STATUS")
 		t.draw(w, a.paint)
-	}); err != nil {
-		return err
-	}
-	return partial(bad, len(rows), "members", first)
+	})
 }

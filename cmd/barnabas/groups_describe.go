@@ -47,31 +47,25 @@ which partitions. Offsets: every partition that a member owns or that has a comm
 			if err != nil {
 				return err
 			}
-			bad, first := 0, error(nil)
 			out := []groupDescription{}
 			for _, g := range groups {
-				if g.err != nil {
-					if bad++; first == nil {
-						first = &fault{what: shownName(g.Group) + ": " + g.Error, cure: a.explain(a.groupError(g.err, g.Group)).cure, code: exitFailed}
-					}
-				}
 				d := *g
 				if !members {
 					d.Members = nil
 				}
 				out = append(out, d)
 			}
-			if err := a.emit(out, func(w io.Writer) {
+			blame := func(g *groupDescription) *fault {
+				return a.blame(shownName(g.Group), g.Error, a.groupError(g.err, g.Group))
+			}
+			return report(a, "groups", out, blame, func(w io.Writer, _ bool) {
 				for i, g := range out {
 					if i > 0 {
 						fmt.Fprintln(w)
 					}
 					a.drawGroup(w, &g, state, members, offsets)
 				}
-			}); err != nil {
-				return err
-			}
-			return partial(bad, len(groups), "groups", first)
+			})
 		},
 	}
 	f := c.Flags()

@@ -85,18 +85,8 @@ what was produced per second, and how long the lag lasts if they stay.`,
 			if err != nil {
 				return err
 			}
-			bad, first := 0, error(nil)
-			for _, r := range rows {
-				if r.err != nil {
-					if bad++; first == nil {
-						first = &fault{what: shownName(r.Group) + ": " + r.Error, cure: a.explain(a.groupError(r.err, r.Group)).cure, code: exitFailed}
-					}
-				}
-			}
-			if err := a.emit(rows, func(w io.Writer) { lagTable(rows).draw(w, a.paint) }); err != nil {
-				return err
-			}
-			return partial(bad, len(rows), "groups", first)
+			blame := func(r *lagRow) *fault { return a.blame(shownName(r.Group), r.Error, a.groupError(r.err, r.Group)) }
+			return report(a, "groups", rows, blame, func(w io.Writer, _ bool) { lagTable(rows).draw(w, a.paint) })
 		},
 	}
 	f := c.Flags()

@@ -23,6 +23,7 @@ type groupRow struct {
 	Uncommitted int    `json:"uncommitted,omitempty"` // assigned partitions without a committed offset
 	Coordinator *int32 `json:"coordinator,omitempty"`
 	Error       string `json:"error,omitempty"`
+	err         error
 }
 
 var groupStates = []string{"Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Stable", "NotReady", "Dead"}
@@ -79,7 +80,6 @@ PROTOCOL is what the members speak among themselves: consumer, connect, or nothi
 				return !keep(listedGroup{Group: g.Group, State: g.State, Type: g.Type, ProtocolType: g.ProtocolType})
 			})
 			rows := make([]groupRow, len(groups))
-			bad, first := 0, error(nil)
 			for i, g := range groups {
 				rows[i] = groupRow{Group: g.Group, State: g.State, Type: g.Type, ProtocolType: g.ProtocolType, Lag: g.Lag, Uncommitted: g.Uncommitted, Error: g.Error}
 				if g.described && g.err == nil {
@@ -88,17 +88,16 @@ PROTOCOL is what the members speak among themselves: consumer, connect, or nothi
 				if g.Coordinator != nil {
 					rows[i].Coordinator = &g.Coordinator.ID
 				}
-				if g.err != nil {
-					if bad++; first == nil {
-						first = a.groupError(g.err, g.Group)
-					}
-				}
+				rows[i].err = a.groupError(g.err, g.Group)
 			}
 			slices.SortStableFunc(rows, less)
-			if err := a.emit(rows, func(w io.Writer) { drawGroupList(w, rows, a.paint) }); err != nil {
-				return err
+			blame := func(r *groupRow) *fault {
+				if r.err == nil {
+					return nil
+				}
+				return a.explain(r.err)
 			}
-			return partial(bad, len(rows), "groups", first)
+			return report(a, "groups", rows, blame, func(w io.Writer, _ bool) { drawGroupList(w, rows, a.paint) })
 		},
 	}
 	f := c.Flags()

@@ -431,19 +431,14 @@ func offsetsAt(ctx context.Context, adm *adminClient, want map[lagKey]int64) (ma
 // reportMigration prints the plan or what became of it, and is the command's end.
 func (a *app) reportMigration(group string, rows []migratedOffset, execute, refused bool) error {
 	var twice, unread int64
-	bad, first := 0, error(nil)
 	for i := range rows {
 		r := &rows[i]
 		if r.Status == "" {
 			r.Status = "planned"
 		}
 		twice, unread = twice+r.Twice, unread+r.Unread
-		if r.err != nil {
-			if bad++; first == nil {
-				first = &fault{what: fmt.Sprintf("%s-%d: %s", r.Topic, r.Partition, r.Error), cure: a.explain(r.err).cure, code: exitFailed}
-			}
-		}
 	}
+	bad, first := blamed(rows, func(r *migratedOffset) *fault { return a.blame(partitionName(r.Topic, r.Partition), r.Error, r.err) })
 	if err := a.emit(rows, func(w io.Writer) {
 		t := newTable("TOPIC", ">PARTITION", ">FROM", ">UNREAD", "TIME", ">TO", ">READ TWICE", "NOTE", "STATUS", "ERROR")
 		for _, r := range rows {
@@ -466,7 +461,7 @@ func (a *app) reportMigration(group string, rows []migratedOffset, execute, refu
 	}
 	switch {
 	case refused:
-		f := &fault{what: "nothing was changed: " + first.Error(), cure: a.explain(first).cure, code: exitFailed, err: first}
+		f := &fault{what: "nothing was changed: " + first.Error(), cure: first.cure, code: exitFailed, err: first}
 		if bad > 1 {
 			f.what = fmt.Sprintf("nothing was changed: %d of %d partitions are refused; the first: %s", bad, len(rows), first.Error())
 		}

@@ -240,9 +240,6 @@ func (c *offsetChange) fail(err error) {
 
 // finishPlan carries the changes out if it is to, prints them, and is the command's end.
 func (a *app) finishPlan(ctx context.Context, adm *adminClient, changes []offsetChange, execute bool) error {
-	if changes == nil {
-		changes = []offsetChange{}
-	}
 	for i := range changes {
 		changes[i].Status = "planned"
 	}
@@ -251,17 +248,10 @@ func (a *app) finishPlan(ctx context.Context, adm *adminClient, changes []offset
 			return err
 		}
 	}
-	bad, first := 0, error(nil)
-	groups := map[string]bool{}
-	for _, c := range changes {
-		groups[c.Group] = true
-		if c.err != nil {
-			if bad++; first == nil {
-				first = &fault{what: fmt.Sprintf("%s, %s-%d: %s", shownName(c.Group), c.Topic, c.Partition, c.Error), cure: a.explain(c.err).cure, code: exitFailed}
-			}
-		}
+	blame := func(c *offsetChange) *fault {
+		return a.blame(shownName(c.Group)+", "+partitionName(c.Topic, c.Partition), c.Error, c.err)
 	}
-	if err := a.emit(changes, func(w io.Writer) {
+	err := report(a, "partitions", changes, blame, func(w io.Writer, _ bool) {
 		t := newTable("GROUP", "TOPIC", ">PARTITION", ">CURRENT", ">NEW", ">MOVE", ">LAG", "NOTE", "STATUS", "ERROR")
 		for _, c := range changes {
 			var move, status any
@@ -278,11 +268,9 @@ func (a *app) finishPlan(ctx context.Context, adm *adminClient, changes []offset
 		}
 		t.dropEmptyColumns("CURRENT", "NEW", "MOVE")
 		t.draw(w, a.paint)
-	}); err != nil {
-		return err
-	}
+	})
 	if !execute && len(changes) > 0 {
 		fmt.Fprintln(a.err, "nothing was changed: this is the plan; pass --execute to carry it out")
 	}
-	return partial(bad, len(changes), "partitions", first)
+	return err
 }

@@ -202,17 +202,13 @@ func sortedOffsets(l kadm.ListedOffsets) []kadm.ListedOffset {
 }
 
 func (a *app) emitOffsets(rows []offsetRow, byTime bool) error {
-	bad, first := 0, error(nil)
 	for i := range rows {
 		if r := &rows[i]; r.err != nil {
-			f := a.explain(r.err)
-			r.Error = f.what
-			if bad++; first == nil {
-				first = &fault{what: fmt.Sprintf("%s-%d: %s", r.Topic, r.Partition, f.what), cure: f.cure}
-			}
+			r.Error = a.explain(r.err).what
 		}
 	}
-	if err := a.emit(rows, func(w io.Writer) {
+	blame := func(r *offsetRow) *fault { return a.blame(partitionName(r.Topic, r.Partition), r.Error, r.err) }
+	return report(a, "partitions", rows, blame, func(w io.Writer, _ bool) {
 		if byTime {
 			t := newTable("TOPIC", ">PARTITION", ">OFFSET", "TIME", ">EPOCH", "ERROR")
 			for _, r := range rows {
@@ -235,8 +231,5 @@ func (a *app) emitOffsets(rows []offsetRow, byTime bool) error {
 		}
 		t.dropEmptyColumns("START", "END", "RECORDS")
 		t.draw(w, a.paint)
-	}); err != nil {
-		return err
-	}
-	return partial(bad, len(rows), "partitions", first)
+	})
 }

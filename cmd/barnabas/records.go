@@ -20,6 +20,7 @@ type deletedRow struct {
 	Deleted   int64  `json:"deleted"`      // offsets that went, or would go
 	Status    string `json:"status"`       // deleted, would be deleted, failed
 	Error     string `json:"error,omitempty"`
+	err       error
 }
 
 func newRecordsCommand(a *app) *cobra.Command {
@@ -110,7 +111,6 @@ func newRecordsDelete(a *app) *cobra.Command {
 				want.AddOffset(topic, lo.Partition, r.Before, -1)
 				rows = append(rows, r)
 			}
-			bad, first := 0, error(nil)
 			if !dryRun {
 				got, err := adm.DeleteRecords(ctx, want)
 				if err != nil {
@@ -119,35 +119,26 @@ func newRecordsDelete(a *app) *cobra.Command {
 				for i := range rows {
 					r := &rows[i]
 					d, ok := got.Lookup(topic, r.Partition)
-					switch {
-					case !ok:
-						err = failed("the broker did not answer for this partition", "try again")
-					default:
-						err = d.Err
+					if r.err = d.Err; !ok {
+						r.err = failed("the broker did not answer for this partition", "try again")
 					}
-					if err != nil {
-						f := a.explain(err)
-						r.Status, r.Error, r.Deleted = "failed", f.what, 0
-						if bad++; first == nil {
-							first = &fault{what: fmt.Sprintf("%s-%d: %s", topic, r.Partition, f.what), cure: f.cure}
-						}
+					if r.err != nil {
+						r.Status, r.Error, r.Deleted = "failed", a.explain(r.err).what, 0
 						continue
 					}
 					r.Deleted = max(0, d.LowWatermark-r.Start)
 					r.Start = d.LowWatermark
 				}
 			}
-			if err := a.emit(rows, func(w io.Writer) {
+			blame := func(r *deletedRow) *fault { return a.blame(partitionName(topic, r.Partition), r.Error, r.err) }
+			return report(a, "partitions", rows, blame, func(w io.Writer, _ bool) {
 				t := newTable("TOPIC", ">PARTITION", "STATUS", ">OFFSETS", ">START", "ERROR")
 				for _, r := range rows {
 					t.row(r.Topic, r.Partition, r.Status, r.Deleted, r.Start, r.Error)
 				}
 				t.dropEmptyColumns("START")
 				t.draw(w, a.paint)
-			}); err != nil {
-				return err
-			}
-			return partial(bad, len(rows), "partitions", first)
+			})
 		},
 	}
 	f := c.Flags()

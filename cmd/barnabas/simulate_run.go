@@ -169,13 +169,13 @@ feed:
 		}
 		report.Whole = report.Whole && v.Runs == f.seeds
 	}
-	if f.html != "" {
+	if err := a.emit(report, func(w io.Writer) { a.drawSimulation(w, &report, notes, f) }); err != nil {
+		return err
+	}
+	if f.html != "" { // the figures are out, should the disk be full
 		if err := writeSimHTML(f.html, &report); err != nil {
 			return err
 		}
-	}
-	if err := a.emit(report, func(w io.Writer) { a.drawSimulation(w, &report, notes, f) }); err != nil {
-		return err
 	}
 	return ctx.Err()
 }

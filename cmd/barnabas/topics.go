@@ -54,22 +54,12 @@ func (r *topicResult) fail(err error) {
 	r.Status, r.err, r.Error = "failed", err, err.Error()
 }
 
-// report prints the results and is the command's end: an error if one of them failed.
-func (a *app) report(results []topicResult) error {
-	if results == nil {
-		results = []topicResult{} // [] in JSON, not null
-	}
-	bad, first := 0, error(nil)
-	for _, r := range results {
-		if r.err != nil {
-			if bad++; first == nil {
-				first = &fault{what: r.Topic + ": " + r.Error, cure: a.explain(r.err).cure, code: exitFailed}
-			}
-		}
-	}
-	err := a.emit(results, func(w io.Writer) {
-		if bad == len(results) && bad == 1 {
-			return // the error line says it all
+// reportTopics prints the results and is the command's end.
+func (a *app) reportTopics(results []topicResult) error {
+	blame := func(r *topicResult) *fault { return a.blame(r.Topic, r.Error, r.err) }
+	return report(a, "topics", results, blame, func(w io.Writer, alone bool) {
+		if alone {
+			return
 		}
 		t := newTable("TOPIC", "STATUS", ">PARTITIONS", ">REPLICAS", "ERROR")
 		for _, r := range results {
@@ -85,10 +75,6 @@ func (a *app) report(results []topicResult) error {
 		t.dropEmptyColumns()
 		t.draw(w, a.paint)
 	})
-	if err != nil {
-		return err
-	}
-	return partial(bad, len(results), "topics", first)
 }
 
 func newTopicsCreate(a *app) *cobra.Command {
@@ -174,7 +160,7 @@ func newTopicsCreate(a *app) *cobra.Command {
 			slices.SortStableFunc(results, func(x, y topicResult) int {
 				return slices.Index(args, x.Topic) - slices.Index(args, y.Topic)
 			})
-			return a.report(results)
+			return a.reportTopics(results)
 		},
 	}
 	f := c.Flags()
@@ -247,7 +233,7 @@ func newTopicsDelete(a *app) *cobra.Command {
 				for _, t := range topics {
 					results = append(results, topicResult{Topic: t.Topic, Status: "would be deleted", Partitions: int32(len(t.Partitions))})
 				}
-				return a.report(results)
+				return a.reportTopics(results)
 			}
 			if p.wild() && !yes && len(topics) > 0 {
 				if err := a.confirm(ctx, "delete "+topicNames(topics)); err != nil {
@@ -279,7 +265,7 @@ func newTopicsDelete(a *app) *cobra.Command {
 					results = append(results, topicResult{Topic: n, Status: "missing"})
 				}
 			}
-			return a.report(results)
+			return a.reportTopics(results)
 		},
 	}
 	f := c.Flags()
@@ -420,7 +406,7 @@ func (a *app) alterTopics(ctx context.Context, args []string, regex, internal bo
 	for _, t := range topics {
 		results = append(results, change(ctx, adm.wire, t))
 	}
-	return a.report(results)
+	return a.reportTopics(results)
 }
 
 func newTopicsAlter(a *app) *cobra.Command {
