@@ -62,7 +62,7 @@ func (a *app) runScenario(ctx context.Context, sc *sim.Scenario, f *simulateFlag
 	for _, v := range list {
 		with, err := sc.With(v.Set...)
 		if err != nil {
-			return wrap(err, "variant %s", v.Name)
+			return usage(fmt.Sprintf("variant %s: %v", v.Name, err), "see `barnabas simulate --schema`, or name variants of your own under compare")
 		}
 		col := simVariant{Name: v.Name, sc: with, done: make([]bool, f.seeds), value: make([][]float64, len(metrics))}
 		for m := range metrics {

@@ -119,6 +119,14 @@ func TestSimulateComparesMeansSideBySide(t *testing.T) {
 	}
 }
 
+// Clients that are older than static membership are compared without it.
+func TestSimulateComparesClientsOfOld(t *testing.T) {
+	r := decode[simReport](t, ok(t, "localhost:1", "", "simulate", "consumer-restart", "--compare", "--set", "client=poll-heartbeat", "-o", "json"))
+	if len(r.Variants) != 4 || r.Variants[3].Name != "cooperative" {
+		t.Errorf("%+v", r.Variants)
+	}
+}
+
 func TestSimulateTellsOfAnEventThatNeverCame(t *testing.T) {
 	out := ok(t, "localhost:1", "", "simulate", "consumer-restart", "--compare", "--event", "when=c1 revokes do=crash member=c3")
 	if want := `"c1 revokes" never happened, and so the event that waits for it did not  (static+cooperative)`; strings.Count(out, "never happened") == 5 || !strings.Contains(out, want) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -28,5 +29,17 @@ func TestSimulateWaitsForAPipeUntilInterrupted(t *testing.T) {
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A report that the disk has no room for costs nobody the figures.
+func TestSimulatePrintsWhatAReportHasNoRoomFor(t *testing.T) {
+	const full = "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip("there is no " + full + " here")
+	}
+	r := invoke(t, "localhost:1", "", "simulate", "consumer-restart", "--html", full)
+	if r.code != exitFailed || !strings.Contains(r.out, "seed 1, 1m0s simulated") || !strings.Contains(r.err, "writing the report") {
+		t.Errorf("%+v", r)
 	}
 }

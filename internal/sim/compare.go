@@ -50,7 +50,7 @@ func Metrics() []Metric {
 	}
 }
 
-// Variants are the columns of a comparison: the scenario's own, or the assignors and static membership.
+// Variants are the columns of a comparison: the scenario's own, or the assignors and static membership, if all clients know that.
 func (s *Scenario) Variants() []Variant {
 	if len(s.Compare) > 0 {
 		return s.Compare
@@ -59,13 +59,16 @@ func (s *Scenario) Variants() []Variant {
 		return Variant{Name: name, Set: append([]Override{{"partition.assignment.strategy", assignor}}, more...)}
 	}
 	dynamic, static := Override{"static", "false"}, Override{"static", "true"}
-	return []Variant{
+	out := []Variant{
 		strategy("range", "range", dynamic),
 		strategy("roundrobin", "roundrobin", dynamic),
 		strategy("sticky", "sticky", dynamic),
 		strategy("cooperative", "cooperative-sticky", dynamic),
-		strategy("static+cooperative", "cooperative-sticky", static),
 	}
+	if !slices.ContainsFunc(s.Members, func(m Members) bool { return m.Client == pollHeartbeat }) {
+		out = append(out, strategy("static+cooperative", "cooperative-sticky", static))
+	}
+	return out
 }
 
 // Statistic is one metric over several seeds.

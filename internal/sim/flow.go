@@ -211,7 +211,7 @@ func (m *member) begin(spans []span, length time.Duration, ends []time.Duration)
 	m.batch = b
 	m.lastPoll = m.w.now
 	m.arm(batchDone, b.start.Add(b.length))
-	if m.cfg.Client != "poll-heartbeat" && !m.limitArmed && b.length >= time.Duration(m.cfg.MaxPollInterval)/2 {
+	if m.cfg.Client != pollHeartbeat && !m.limitArmed && b.length >= time.Duration(m.cfg.MaxPollInterval)/2 {
 		m.limitArmed = true
 		m.arm(pollLimit, m.lastPoll.Add(time.Duration(m.cfg.MaxPollInterval)))
 	}

@@ -88,7 +88,7 @@ func (m *member) join() {
 	switch m.cfg.Client {
 	case "librdkafka":
 		version, software = 5, "librdkafka"
-	case "poll-heartbeat":
+	case pollHeartbeat:
 		version, rebalance, software = 0, -1, ""
 	}
 	reason := m.reason
@@ -194,7 +194,7 @@ func (m *member) lead(r group.JoinReply) {
 func (m *member) sync(assignments []group.Assignment) {
 	attempt, generation, id, protocol := m.attempt, m.generation, m.id, m.protocol
 	version, kind := int16(5), "consumer"
-	if m.cfg.Client == "poll-heartbeat" {
+	if m.cfg.Client == pollHeartbeat {
 		version = 0
 	}
 	m.ask(apiSync, max(time.Duration(m.cfg.RequestTimeout), time.Duration(m.cfg.MaxPollInterval)), func(r coord.ReplyID) coord.Event {

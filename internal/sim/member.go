@@ -271,7 +271,7 @@ func (m *member) step() {
 	if !m.up || m.blocked || m.fatal != "" || m.batch != nil {
 		return
 	}
-	if m.cfg.Client == "poll-heartbeat" && m.phase == joined && m.nextBeat <= m.w.now && !m.closing {
+	if m.cfg.Client == pollHeartbeat && m.phase == joined && m.nextBeat <= m.w.now && !m.closing {
 		m.heartbeat()
 		return
 	}
@@ -439,7 +439,7 @@ func (m *member) beat() {
 		if m.phase == joined {
 			m.heartbeat()
 		}
-	case "poll-heartbeat":
+	case pollHeartbeat:
 		m.step()
 	default:
 		if m.phase == syncing || m.phase == joined {
@@ -490,7 +490,7 @@ func (m *member) heartbeatRequest() *group.HeartbeatRequest {
 
 func (m *member) heartbeat() {
 	attempt, q := m.attempt, m.heartbeatRequest()
-	awaited := m.cfg.Client == "poll-heartbeat"
+	awaited := m.cfg.Client == pollHeartbeat
 	if awaited {
 		m.block()
 		m.restartBeat()

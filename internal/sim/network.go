@@ -135,7 +135,7 @@ func (c *call) answer(body any) {
 	if m.life != c.life {
 		return
 	}
-	if m.cfg.Client == "poll-heartbeat" && m.batch != nil {
+	if m.cfg.Client == pollHeartbeat && m.batch != nil {
 		m.mail = append(m.mail, func() { c.done(body) }) // nobody looks at the socket while the application works
 		return
 	}

@@ -159,6 +159,9 @@ const (
 	fileBytesMax  = 1 << 20
 )
 
+// pollHeartbeat is the client that heartbeats from poll.
+const pollHeartbeat = "poll-heartbeat"
+
 // everybody is the name that means all members.
 const everybody = "all"
 

@@ -129,7 +129,7 @@ func (s *Scenario) checkMembers(m Members, path string, at func(path, format str
 		return at(path+".partition.assignment.strategy", "a member that lists cooperative-sticky beside eager assignors is eager; the simulator wants it said: list one kind")
 	case m.FlushEvery > 0 && m.FlushEvery < Span(10*time.Millisecond):
 		return at(path+".flush.every", "%v is too often; the least is 10ms", time.Duration(m.FlushEvery))
-	case m.Client == "poll-heartbeat" && m.Static:
+	case m.Client == pollHeartbeat && m.Static:
 		return at(path+".static", "clients that heartbeat from poll are older than static membership")
 	}
 	return nil
