@@ -211,9 +211,8 @@ func (m *member) begin(spans []span, length time.Duration, ends []time.Duration)
 	m.batch = b
 	m.lastPoll = m.w.now
 	m.arm(batchDone, b.start.Add(b.length))
-	if m.cfg.Client != pollHeartbeat && !m.limitArmed && b.length >= time.Duration(m.cfg.MaxPollInterval)/2 {
-		m.limitArmed = true
-		m.arm(pollLimit, m.lastPoll.Add(time.Duration(m.cfg.MaxPollInterval)))
+	if b.length >= time.Duration(m.cfg.MaxPollInterval)/2 {
+		m.watchPoll()
 	}
 	if m.cfg.Commit == "record" && b.n > 1 && b.length/time.Duration(b.n) >= grain {
 		m.armRecord()
@@ -479,6 +478,7 @@ func (m *member) freeze(d time.Duration) {
 		m.batch.start = m.batch.start.Add(longer)
 		m.batch.length = max(m.batch.length, time.Nanosecond)
 		m.arm(batchDone, m.batch.start.Add(m.batch.length))
+		m.watchPoll() // when it goes on, its heartbeat thread may find that nobody has polled for too long
 	}
 	flowed := m.flowing
 	m.flowing = false

@@ -538,6 +538,14 @@ func (m *member) forget(id string) {
 	m.phase, m.id, m.generation, m.leader, m.rejoin, m.lost, m.answered = out, id, group.NoGeneration, false, false, true, false
 }
 
+// watchPoll makes the heartbeat thread, if there is one, look when max.poll.interval.ms is over.
+func (m *member) watchPoll() {
+	if m.cfg.Client != pollHeartbeat && !m.limitArmed {
+		m.limitArmed = true
+		m.arm(pollLimit, m.lastPoll.Add(time.Duration(m.cfg.MaxPollInterval)))
+	}
+}
+
 // checkPollLimit is the heartbeat thread's look at the application: did it poll within max.poll.interval.ms?
 func (m *member) checkPollLimit() {
 	m.limitArmed = false

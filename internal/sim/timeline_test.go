@@ -152,3 +152,17 @@ func TestOneMoreEventShiftsNoOther(t *testing.T) {
 		t.Errorf("alone members go at %v, beside another deploy at %v", alone, both)
 	}
 }
+
+// A process stands still for longer than max.poll.interval.ms, but not for as long as its session: its heartbeat thread wakes up, finds that nobody
+// has polled for too long, and leaves the group, as Java's does. Within the interval nothing happens.
+func TestAPauseBeyondThePollInterval(t *testing.T) {
+	for length, want := range map[string]float64{"30s": 1, "10s": 0} {
+		s := sampled(t, parse(t, "duration: 41s\nmembers: [{processing.time: 100ms, max.poll.records: 50, max.poll.interval.ms: 20000}]\nevents: [{at: 10s, do: pause, member: c2, for: "+length+"}]",
+			"partition.assignment.strategy", "sticky"), seeds(10))
+		for _, r := range s {
+			if left := r.Messages[apiLeave].N; left != int64(want) {
+				t.Errorf("%s, seed %d: %d left the group, want %v", length, r.Seed, left, want)
+			}
+		}
+	}
+}
