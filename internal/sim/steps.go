@@ -8,28 +8,29 @@ const stepsMax = 2_000_000_000
 // drawsOfStep is how many times of records are drawn in the time of an event.
 const drawsOfStep = 50
 
-// steps is about how many events the members of a fleet will be. topics are the indexes of topics by name, from 1, and most is how many partitions
-// each will have.
-func (s *Scenario) steps(m Members, topics map[string]int, most []int64) int64 {
+// load is what there is to read.
+type load struct{ backlog, records int64 }
+
+// loads is what there is to read in each topic, of which most is how many partitions it will have, and in all of them.
+func (s *Scenario) loads(most []int64) (each []load, all load) {
+	each = make([]load, len(s.Topics))
+	for i, t := range s.Topics {
+		each[i] = load{most[i] * t.Backlog, most[i] * (t.Backlog + mulDiv(int64(t.Rate), int64(s.Duration), 1e15))}
+		all = all.add(each[i])
+	}
+	return each, all
+}
+
+func (l load) add(o load) load { return load{l.backlog + o.backlog, l.records + o.records} }
+
+// steps is about how many events the members of a fleet, which reads so much, will be.
+func (s *Scenario) steps(m Members, reads load) int64 {
 	members, span := m.Count*m.Consumers, int64(s.Duration)
 	n := members * (span/int64(m.Heartbeat) + span/int64(m.AutoCommitEvery))
 	if m.FlushEvery > 0 {
 		return n + members*(span/int64(m.FlushEvery))
 	}
-	backlog, records := int64(0), int64(0)
-	read := func(i int) {
-		t := &s.Topics[i]
-		backlog += most[i] * t.Backlog
-		records += most[i] * (t.Backlog + mulDiv(int64(t.Rate), span, 1e15))
-	}
-	for _, name := range m.Topics {
-		read(topics[name] - 1)
-	}
-	for i := range s.Topics {
-		if len(m.Topics) == 0 {
-			read(i)
-		}
-	}
+	backlog, records := reads.backlog, reads.records
 	pace := int64(max(m.Processing.mean(), quickest))
 	able := mulDiv(members, span, pace) // so many records can they do
 	poll := m.MaxPollRecords

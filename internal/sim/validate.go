@@ -45,6 +45,7 @@ func (s *Scenario) check() error {
 	if partitions > partitionsMax {
 		return at("topics", "there are %d partitions; the simulator takes %d", partitions, partitionsMax)
 	}
+	each, all := s.loads(most)
 	members, steps := int64(0), int64(0)
 	fleets := map[string]*Members{}
 	for i, m := range s.Members {
@@ -56,16 +57,21 @@ func (s *Scenario) check() error {
 			return at(path+".name", "there are two fleets %s", m.Name)
 		}
 		fleets[m.Name] = &s.Members[i]
+		reads := all
+		if len(m.Topics) > 0 {
+			reads = load{}
+		}
 		for _, t := range m.Topics {
 			if topics[t] == 0 {
 				return at(path+".topics", "there is no topic %s", t)
 			}
+			reads = reads.add(each[topics[t]-1])
 		}
 		members += m.Count * m.Consumers
 		if members > membersMax {
 			return at(path+".count", "there are %d members by then; the simulator takes %d", members, membersMax)
 		}
-		steps += s.steps(m, topics, most)
+		steps += s.steps(m, reads)
 	}
 	if err := s.checkNames(at); err != nil {
 		return err
