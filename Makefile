@@ -68,7 +68,7 @@ bench: interop-install ## Barnabas beside Apache Kafka; writes bench/results and
 	$(MAKE) --no-print-directory bench-assignors
 
 bench-assignors: interop-install ## the assignors beside Java's and franz-go's; writes its tables into docs/assignors.md
-	BARNABAS_ASSIGN_DOCS=../docs/assignors.md $(GO) test ./assign -count=1 -timeout 60m -run '^TestDocsBenchmarks$$' -v
+	BARNABAS_ASSIGN_DOCS=../docs/assignors.md $(GO) test ./assign -count=1 -timeout 60m -run '^TestDocs(Benchmarks|Grid)$$' -v
 
 long: interop-install ## what takes hours: 200 kills, 10,000 power cuts, everything beside Apache Kafka; resumable, kept in bench/long.jsonl
 	$(GO) run ./tools/long

@@ -67,16 +67,21 @@ func (c *classic) orderMembers(order []int32) (distinct, alike bool) {
 }
 
 func (c *classic) listTopics(order []int32, keys []string, sizes []int32) (distinct bool) {
-	number(order)
 	distinct = true
-	for i := 1; i < len(c.known) && distinct; i++ {
-		distinct = compareNames(c.known[i-1].Name, c.known[i].Name) < 0
+	before := ""
+	for i := range c.known {
+		t := &c.known[i]
+		order[i], keys[i], sizes[i] = int32(i), t.Name, t.Partitions
+		if i > 0 && compareNames(before, t.Name) >= 0 {
+			distinct = false
+		}
+		before = t.Name
 	}
 	if !distinct {
 		orderNames(order, func(i int) string { return c.known[i].Name })
-	}
-	for t, i := range order {
-		keys[t], sizes[t] = c.known[i].Name, c.known[i].Partitions
+		for t, i := range order {
+			keys[t], sizes[t] = c.known[i].Name, c.known[i].Partitions
+		}
 	}
 	return distinct
 }
@@ -85,6 +90,8 @@ func (c *classic) listTopics(order []int32, keys []string, sizes []int32) (disti
 var nameSeed = maphash.MakeSeed()
 
 func (c *classic) hash(name *string) uint64 { return maphash.String(nameSeed, *name) }
+
+func (c *classic) compare(a, b *string) int { return compareNames(*a, *b) }
 
 // A name that the leader does not know is skipped.
 func (c *classic) unknown(string) error { return nil }

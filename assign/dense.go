@@ -119,7 +119,7 @@ func (pr *problem) reserve(members, topics int, partitions int64, claims int) er
 	if claims > 0 {
 		n += 4*members + 3*topics + 2*(int(partitions)/32+1) + 2
 	} else if members > 0 {
-		n += 3*(int(partitions)/members+1) + topics + 1
+		n += 3*(int(partitions)/members+1) + topics + 2
 	}
 	pr.space.reserve(n)
 	return nil

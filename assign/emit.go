@@ -74,31 +74,56 @@ func (r *roster[K]) write(plan []int32) {
 func (r *roster[K]) deal(parts []component) {
 	total, entries, rounds, width := 0, 0, 0, 0
 	for i := range parts {
-		c := &parts[i]
-		k, n := len(c.members), 0
-		for _, t := range c.topics {
-			size := int(r.size(t))
-			n += size
-			entries += min(size, k)
-		}
-		total += n
-		rounds, width = max(rounds, (n+k-1)/k), max(width, len(c.topics))
+		width += len(parts[i].topics) + 1
 	}
-	d := dealing{begin: r.space.cut(width + 1), where: r.space.cut(rounds), topic: r.space.cut(rounds), end: r.space.cut(rounds)}
+	begin, single := r.space.cut(width), r.space.cut(len(parts))
+	rest := begin
+	for i := range parts {
+		c := &parts[i]
+		n, listed := r.lay(rest, c.topics, len(c.members))
+		total, entries, rounds = total+n, entries+listed, max(rounds, (n+len(c.members)-1)/len(c.members))
+		if n == listed {
+			single[i] = 1
+		}
+		rest = rest[len(c.topics)+1:]
+	}
+	d := dealing{where: r.space.cut(rounds), topic: r.space.cut(rounds), end: r.space.cut(rounds)}
 	flat, list := make([]int32, total), make([]PartitionsOf[K], entries)
 	for i := range parts {
 		c := &parts[i]
-		d.lay(&r.problem, c)
-		for i, m := range c.members {
-			n, e := d.member(int32(i), flat)
+		d.start(c, begin[:len(c.topics)+1])
+		begin = begin[len(c.topics)+1:]
+		for at, m := range c.members {
+			n, e := 0, 0
+			if single[i] == 1 {
+				n = r.dealSingles(&d, int32(at), flat, list)
+				e = n
+			} else {
+				n, e = d.member(int32(at), flat)
+				r.fillIn(list[:e], d.topic[:e], d.end[:e], flat)
+			}
 			if e == 0 {
 				break // nor does anybody after it
 			}
-			r.fillIn(list[:e], d.topic[:e], d.end[:e], flat)
 			r.set(m, list[:e:e])
 			flat, list = flat[n:], list[e:]
 		}
 	}
+}
+
+// lay fills begin with where topics begin when they are laid end to end, and answers how many partitions that is, and how many entries they take in the
+// lists of so many members.
+func (r *roster[K]) lay(begin, topics []int32, members int) (partitions, entries int) {
+	base, at, k := r.base, int32(0), int32(members)
+	begin = begin[:len(topics)+1]
+	for x, t := range topics {
+		begin[x] = at
+		size := base[t+1] - base[t]
+		at += size
+		entries += int(min(size, k))
+	}
+	begin[len(topics)] = at
+	return int(at), entries
 }
 
 // dealing is a component while it is dealt.
@@ -110,14 +135,12 @@ type dealing struct {
 	topic, end []int32 // what the member gets, entry by entry
 }
 
-func (d *dealing) lay(pr *problem, c *component) {
-	d.topics, d.step, d.begin = c.topics, int32(len(c.members)), d.begin[:len(c.topics)+1]
-	for x, t := range c.topics {
-		d.begin[x+1] = d.begin[x] + pr.size(t)
-	}
-	x := int32(0)
-	for j, at := 0, int32(0); at < d.begin[len(c.topics)]; j, at = j+1, at+d.step {
-		for at >= d.begin[x+1] {
+// start begins a component whose topics begin at begin, for the first of its members.
+func (d *dealing) start(c *component, begin []int32) {
+	d.topics, d.begin, d.step = c.topics, begin, int32(len(c.members))
+	x, end := int32(0), begin[len(c.topics)]
+	for j, at := 0, int32(0); at < end; j, at = j+1, at+d.step {
+		for at >= begin[x+1] {
 			x++
 		}
 		d.where[j] = x
@@ -147,6 +170,27 @@ func (d *dealing) member(i int32, flat []int32) (n, entries int) {
 		end[entries-1] = int32(j + 1)
 	}
 	return n, entries
+}
+
+// dealSingles is member and fillIn where nobody gets two partitions of a topic: each partition is an entry.
+func (r *roster[K]) dealSingles(d *dealing, i int32, flat []int32, list []PartitionsOf[K]) int {
+	keys, topics, begin, at, step := r.keys, d.topics, d.begin, i, d.step
+	n := int((begin[len(begin)-1] - at + step - 1) / step)
+	flat, list = flat[:n], list[:n]
+	where := d.where[:n]
+	for j, x := range where {
+		if at >= begin[x+1] {
+			for x++; at >= begin[x+1]; {
+				x++
+			}
+			where[j] = x
+		}
+		flat[j] = at - begin[x]
+		at += step
+		e := &list[j]
+		e.Topic, e.Partitions = keys[topics[x]], flat[j:j+1:j+1]
+	}
+	return n
 }
 
 // edit writes a plan as changes to what members said to hold; those of one member come by ascending partition. Who neither loses nor gets

@@ -57,8 +57,10 @@ type dealer struct {
 // dealer knows nobody yet: every member is introduced by keeps, in ascending order, and then it is ready.
 func (pr *problem) dealer(part *component, load []int32) dealer {
 	total, m := int32(0), len(part.members)
-	for _, t := range part.topics {
-		total += pr.size(t)
+	for topics := part.topics; len(topics) > 0; {
+		n := sideBySide(topics)
+		total += pr.base[topics[0]+int32(n)] - pr.base[topics[0]]
+		topics = topics[n:]
 	}
 	return dealer{load: load, q: total / int32(m), more: total % int32(m), short: pr.space.cut(m)[:0], exact: pr.space.cut(m)[:0]}
 }

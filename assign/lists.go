@@ -72,10 +72,10 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	l.named = append(slices.Grow(l.named, len(list)), known[:n]...)[:int(l.at)+len(list)]
 	topics := l.named[l.at:]
 	l.topics = topics
-	all, last, at := l.classTopics[k], none, 0
+	all, base, last, at := l.classTopics[k], l.base, none, 0
+	row, end := inRow(all), all[len(all)-1]
 	if len(before) == 0 {
 		// Most lists begin as what the class reads does.
-		base := l.base
 		for ; n < len(list) && differ(&keys[all[n]], &list[n].Topic) == 0; n++ {
 			t := all[n]
 			from := base[t]
@@ -88,6 +88,25 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	}
 	gap := 0 // between the last two topics
 	for i := n; i < len(list); {
+		if from := i; row {
+			// Of members who were dealt theirs, each has the topics after those of the one before.
+			for ; i < len(list) && n < len(known); i, n = i+1, n+1 {
+				t := known[n].t + 1
+				if t > end || differ(&keys[t], &list[i].Topic) != 0 {
+					break
+				}
+				begin := base[t]
+				topics[i] = laid{t, begin, base[t+1] - begin}
+			}
+			if i > from {
+				last = topics[i-1].t
+				at = l.place(all, last) + 1
+				for n < len(known) && known[n].t <= last {
+					n++
+				}
+				continue
+			}
+		}
 		// It may well be the one after that of the other list. Dealt lists name every so many-th topic, or one beside that; and without either, it
 		// is likely to be one of the next.
 		key, from := &list[i].Topic, at
@@ -95,16 +114,16 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 			at = l.place(all, known[n].t) + 1
 		}
 		if at >= len(all) || differ(&keys[all[at]], key) != 0 && (!l.copies || keys[all[at]] != *key) {
-			end := 0
+			stop := 0
 			if at = from + gap - 2; at < from {
-				at, end = from, min(from+guesses, len(all))
+				at, stop = from, min(from+guesses, len(all))
 			} else {
-				end = min(at+3, len(all))
+				stop = min(at+3, len(all))
 			}
-			for at < end && differ(&keys[all[at]], key) != 0 {
+			for at < stop && differ(&keys[all[at]], key) != 0 {
 				at++
 			}
-			if at >= end {
+			if at >= stop {
 				t := l.lookup(key)
 				if at = l.place(all, t); t < 0 || at == len(all) || all[at] != t {
 					return false
@@ -117,15 +136,15 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 			return false
 		}
 		last = all[at]
-		begin := l.base[last]
-		topics[i] = laid{last, begin, l.base[last+1] - begin}
+		begin := base[last]
+		topics[i] = laid{last, begin, base[last+1] - begin}
 		at++
 		i++
 		// As long as both lists name the same topics again, nothing has to be looked up.
 		for n < len(known) && known[n].t <= last {
 			n++
 		}
-		if n >= len(known) {
+		if n >= len(known) || i == len(list) || differ(&list[i].Topic, &before[n].Topic) != 0 {
 			continue
 		}
 		if same := sameTopics(list[i:], before[n:]); same > 0 {
@@ -140,9 +159,12 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 
 // place is where t is, or would be, in all.
 func (l *lists[K]) place(all []int32, t int32) int {
-	if len(all) == len(l.keys) {
-		return int(t)
+	if inRow(all) {
+		return int(min(max(t-all[0], 0), int32(len(all))))
 	}
 	at, _ := slices.BinarySearch(all, t)
 	return at
 }
+
+// inRow says of numbers that ascend, and are not none, that there is none between them that is missing.
+func inRow(all []int32) bool { return int(all[len(all)-1]-all[0]) == len(all)-1 }

@@ -44,7 +44,13 @@ func compareNames(a, b string) int {
 }
 
 // compareBytes orders by the i-th byte.
-func compareBytes(a, b string, i int) int { return int(rankByte(a[i])) - int(rankByte(b[i])) }
+func compareBytes(a, b string, i int) int {
+	x, y := a[i], b[i]
+	if x < 0xEE {
+		return int(x) - int(y) // whoever has a new rank stays above
+	}
+	return int(rankByte(x)) - int(rankByte(y))
+}
 
 // word is eight bytes of s from the i-th on, the first one lowest.
 func word(s string, i int) uint64 {

@@ -26,8 +26,9 @@ type protocol[K topicKey] interface {
 	// that all members share one list of topics.
 	orderMembers(order []int32) (distinct, alike bool)
 	listTopics(order []int32, keys []K, sizes []int32) (distinct bool)
-	// hash may differ from process to process.
+	// hash may differ from process to process. compare is the order of listTopics.
 	hash(key *K) uint64
+	compare(a, b *K) int
 	// unknown is the error for a subscription to a topic that is not listed; nil where that is not one.
 	unknown(key K) error
 	// set says what a member gets.
@@ -41,7 +42,8 @@ type roster[K topicKey] struct {
 	members  []int32           // member number -> the caller's index
 	topic    []int32           // topic number -> the caller's index
 	keys     []K               // topic number -> its key
-	slots    []int32           // hash table over keys: topic+1; 0 = free. Made when guessing fails for the first time
+	slots    []int32           // hash table over keys: topic+1; 0 = free. Made when guessing has failed a number of times
+	searches int               // how often it has failed
 	answer   []PartitionsOf[K] // room for lists of the answer
 	named    []laid            // topics of lists, list by list
 	granted  int               // how much room that was in all
@@ -114,15 +116,19 @@ func (r *roster[K]) classify(members []int32) error {
 	var before []K
 	for m, i := range members {
 		topics := r.protocol.subscribed(i)
-		if m > 0 && sameList(topics, before) {
+		if m > 0 && sameMemory(topics, before) {
+			r.class[m] = r.class[m-1]
+			continue
+		}
+		if k, ok := seen.find(topics); ok {
+			r.class[m], before = k, topics
+			continue
+		}
+		if m > 0 && slices.Equal(topics, before) {
 			r.class[m] = r.class[m-1]
 			continue
 		}
 		before = topics
-		if k, ok := seen.find(topics); ok {
-			r.class[m] = k
-			continue
-		}
 		ids := r.space.cut(len(topics))
 		n := r.inOrder(ids, topics)
 		for j, last := n, int32(n)-1; j < len(topics); j++ {
@@ -183,9 +189,12 @@ func differ[K topicKey](a, b *K) uint {
 	return d
 }
 
-// lookup is a topic's number, or none.
+// lookup is a topic's number, or none. A few keys are searched for; a hash table takes as long to make as many searches.
 func (r *roster[K]) lookup(key *K) int32 {
 	if r.slots == nil {
+		if r.searches++; r.searches*searchesPerKey <= len(r.keys) {
+			return r.search(key)
+		}
 		r.hashKeys()
 	}
 	mask := uint64(len(r.slots) - 1)
@@ -195,6 +204,26 @@ func (r *roster[K]) lookup(key *K) int32 {
 			return t
 		}
 	}
+}
+
+// searchesPerKey: a search costs about as much as this many keys in a hash table.
+const searchesPerKey = 8
+
+// search finds a key among those that lie in order.
+func (r *roster[K]) search(key *K) int32 {
+	low, high := 0, len(r.keys)
+	for low < high {
+		mid := (low + high) / 2
+		switch c := r.protocol.compare(&r.keys[mid], key); {
+		case c == 0:
+			return int32(mid)
+		case c < 0:
+			low = mid + 1
+		default:
+			high = mid
+		}
+	}
+	return none
 }
 
 // hashKeys makes the hash table: linear probing over a power of two.

@@ -165,16 +165,19 @@ func (c *identified) orderMembers(order []int32) (distinct, alike bool) {
 }
 
 func (c *identified) listTopics(order []int32, keys []TopicID, sizes []int32) (distinct bool) {
-	number(order)
 	distinct = true
-	for i := 1; i < len(c.known) && distinct; i++ {
-		distinct = compareIDs(&c.known[i-1].ID, &c.known[i].ID) < 0
+	for i := range c.known {
+		t := &c.known[i]
+		order[i], keys[i], sizes[i] = int32(i), t.ID, t.Partitions
+		if i > 0 && compareIDs(&c.known[i-1].ID, &t.ID) >= 0 {
+			distinct = false
+		}
 	}
 	if !distinct {
 		slices.SortStableFunc(order, func(a, b int32) int { return compareIDs(&c.known[a].ID, &c.known[b].ID) })
-	}
-	for t, i := range order {
-		keys[t], sizes[t] = c.known[i].ID, c.known[i].Partitions
+		for t, i := range order {
+			keys[t], sizes[t] = c.known[i].ID, c.known[i].Partitions
+		}
 	}
 	return distinct
 }
@@ -192,6 +195,8 @@ func (c *identified) hash(id *TopicID) uint64 {
 	h := (binary.LittleEndian.Uint64(id[:8]) ^ binary.LittleEndian.Uint64(id[8:])*0x9E3779B97F4A7C15) * 0xFF51AFD7ED558CCD
 	return h ^ h>>32
 }
+
+func (c *identified) compare(a, b *TopicID) int { return compareIDs(a, b) }
 
 func (c *identified) unknown(id TopicID) error { return &UnknownTopicError{id} }
 

@@ -83,10 +83,7 @@ func (s *steady[K]) even(part *component) bool {
 	} else if free > 0 && !(s.hold && free == released) {
 		s.changes = slices.Grow(s.changes, int(free))
 		for topics := part.topics; len(topics) > 0; {
-			n := 1
-			for n < len(topics) && topics[n] == topics[0]+int32(n) {
-				n++ // what lies side by side is searched in one go
-			}
+			n := sideBySide(topics)
 			s.handOut(&d, topics[0], topics[0]+int32(n))
 			topics = topics[n:]
 		}
@@ -97,23 +94,32 @@ func (s *steady[K]) even(part *component) bool {
 // welcome sets the list of a member who had nothing and gets all count partitions that nobody holds, or loses.
 func (s *steady[K]) welcome(m int32, topics []int32, count int32) {
 	list, flat := s.room(min(len(topics), int(count)), s.entries), make([]int32, count)
-	taken, gone, base, keys, n, to := s.taken, s.gone, s.base, s.keys, 0, 0
-	for _, t := range topics {
-		begin, end, from := base[t], base[t+1], to
-		for p := begin; p < end; p = (p | 31) + 1 {
-			free := uint32(^taken[p>>5]|gone[p>>5]) >> (p & 31) // of p and those after it
-			for ; free != 0; free &= free - 1 {
-				next := p + int32(bits.TrailingZeros32(free))
-				if next >= end {
-					break
+	base, keys, n, at := s.base, s.keys, 0, 0
+	for len(topics) > 0 {
+		side := sideBySide(topics)
+		t := topics[0]
+		first, end, from := base[t], base[t+int32(side)], at
+		begin, next := first, base[t+1]
+		topics = topics[side:]
+		for w := first >> 5; w<<5 < end; w++ {
+			for free := s.free(w, first, end); free != 0; free &= free - 1 {
+				p := w<<5 + int32(bits.TrailingZeros32(free))
+				if p >= next {
+					if at > from {
+						list[n] = PartitionsOf[K]{keys[t], flat[from:at:at]}
+						n, from = n+1, at
+					}
+					for t++; p >= base[t+1]; {
+						t++
+					}
+					begin, next = base[t], base[t+1]
 				}
-				flat[to] = next - begin
-				to++
+				flat[at] = p - begin
+				at++
 			}
 		}
-		if to > from {
-			e := &list[n]
-			e.Topic, e.Partitions = keys[t], flat[from:to:to]
+		if at > from {
+			list[n] = PartitionsOf[K]{keys[t], flat[from:at:at]}
 			n++
 		}
 	}
@@ -121,21 +127,38 @@ func (s *steady[K]) welcome(m int32, topics []int32, count int32) {
 	s.set(m, list[:n:n])
 }
 
+// sideBySide is how many topics there are, from the first on, between which no other lies.
+func sideBySide(topics []int32) int {
+	if inRow(topics) {
+		return len(topics)
+	}
+	n := 1
+	for n < len(topics) && topics[n] == topics[0]+int32(n) {
+		n++
+	}
+	return n
+}
+
+// free has a bit for each partition of word w that lies between from and to, and that nobody holds, or somebody loses.
+func (s *steady[K]) free(w, from, to int32) uint32 {
+	free := uint32(^s.taken[w] | s.gone[w])
+	if w<<5 < from {
+		free &= ^uint32(0) << (from & 31)
+	}
+	if to-w<<5 < 32 {
+		free &= 1<<(to&31) - 1
+	}
+	return free
+}
+
 // handOut gives members, in turn, the partitions of topics from t up to end that nobody holds, or loses.
 func (s *steady[K]) handOut(d *dealer, t, end int32) {
-	base, taken, gone, hold := s.base, s.taken, s.gone, s.hold
+	base, gone, hold := s.base, s.gone, s.hold
 	from, to, next := base[t], base[end], base[t+1]
 	changes := s.changes[len(s.changes):cap(s.changes)] // there is room for all
 	n := 0
 	for w := from >> 5; w<<5 < to; w++ {
-		free := uint32(^taken[w] | gone[w])
-		if w<<5 < from {
-			free &= ^uint32(0) << (from & 31)
-		}
-		if to-w<<5 < 32 {
-			free &= 1<<(to&31) - 1
-		}
-		for ; free != 0; free &= free - 1 {
+		for free := s.free(w, from, to); free != 0; free &= free - 1 {
 			p := w<<5 + int32(bits.TrailingZeros32(free))
 			for p >= next {
 				t++
@@ -156,7 +179,7 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top in
 	n, before := 0, s.list
 	if k != s.class {
 		before = nil
-	} else if !s.copies {
+	} else if !s.copies && len(list[0].Partitions) <= 2 {
 		n, load, top = s.few(list, before, 0, 0, 0) // nearly always, that is all
 	}
 	for n < len(list) {
