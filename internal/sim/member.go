@@ -32,7 +32,7 @@ type member struct {
 	cfg           *Members
 	assignors     []assign.Assignor
 	topics        []string
-	reads         []int32 // the same, as indexes
+	reads         []int32 // the same topics by index, in the order of the world
 	rng           random
 	link          link
 
@@ -120,6 +120,7 @@ func (w *world) addFleet(cfg *Members) {
 			topics, reads = append(topics, t.name), append(reads, int32(i))
 		}
 	}
+	slices.Sort(topics) // as subscriptions have them, so that they need not be sorted for each JoinGroup
 	var assignors []assign.Assignor
 	for _, name := range cfg.Assignors {
 		a, err := assign.ByName(name)
