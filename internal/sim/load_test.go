@@ -174,6 +174,38 @@ func TestMuchThatIsLittleWorkIsTaken(t *testing.T) {
 	}
 }
 
+// A fleet may become larger or smaller, and what happens to its members stays as it is written.
+func TestNamesStayWhenAFleetGrows(t *testing.T) {
+	const text = "members: [{name: c, count: 3, consumers: 2}, {name: c-x}]\nevents: [{do: crash, member: c2}, {do: crash, member: c3-2, when: c1-1 joins}, {do: crash, member: c-x2}]\n" +
+		"compare: [{name: a, set: {members.1.count: 3}}, {name: b, set: {members.1.count: 120}}]"
+	for count, want := range map[string][4]string{"3": {"c2", "c3-2", "c1-1 joins", "c-x2"}, "12": {"c02", "c03-2", "c01-1 joins", "c-x2"}, "120": {"c002", "c003-2", "c001-1 joins", "c-x2"}} {
+		sc := parse(t, text, "members.1.count", count)
+		for range 2 {
+			if e := sc.Events; e[0].Member != want[0] || e[1].Member != want[1] || e[1].When != want[2] || e[2].Member != want[3] {
+				t.Errorf("%s: %+v", count, e)
+			}
+			more, err := sc.With(Override{"members.1.count", "1000"})
+			if err != nil || more.Events[0].Member != "c0002" {
+				t.Errorf("%v, %v", more, err)
+			}
+		}
+	}
+	r := run(t, parse(t, "members: [{count: 12}]\nevents: [{at: 10s, do: crash, member: c7}]"), 1)
+	if r.Loads[6].Up || r.Loads[6].Member != "c07" {
+		t.Errorf("%+v", r.Loads[6])
+	}
+	for _, name := range []string{"c4", "c0", "c-1", "c+1", "c2-3", "c2-", "c", "d", "c1-1-1"} {
+		_, err := Load("f", []byte("members: [{name: c, count: 3, consumers: 2}]\nevents: [{do: crash, member: "+name+"}]"))
+		if wrong := name != "c"; (err != nil) != wrong || wrong && !strings.Contains(err.Error(), "called "+name+"; of fleet c there are c1 to c3") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// It could be the 111th of one fleet, c0111, or the 11th of the other, c10011.
+	if _, err := Load("f", []byte("members: [{name: c, count: 2000}, {name: c1, count: 2000}]\nevents: [{do: crash, member: c111}]")); err == nil || !strings.Contains(err.Error(), "called c111") {
+		t.Errorf("a name of two: %v", err)
+	}
+}
+
 func TestAnEventIsAddedAsAFileHasIt(t *testing.T) {
 	sc := parse(t, "name: x")
 	if err := sc.AddEvent("when=c2 revokes do=crash member=c1"); err != nil {

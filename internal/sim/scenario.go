@@ -34,7 +34,7 @@ type Topic struct {
 
 // Members is a fleet of alike processes.
 type Members struct {
-	Name      string   `yaml:"name" default:"c" doc:"What they are called: with count 3, c1 to c3."`
+	Name      string   `yaml:"name" default:"c" doc:"What they are called: with count 3, c1 to c3, with 12, c01 to c12, of which an event may call the second c2."`
 	Count     int64    `yaml:"count" default:"3" min:"1" max:"20000" doc:"How many processes."`
 	Consumers int64    `yaml:"consumers" default:"1" min:"1" max:"1000" doc:"Consumers in each process; of process c1 with two they are c1-1 and c1-2."`
 	Topics    []string `yaml:"topics" doc:"What they subscribe to; nothing for all topics."`

@@ -13,7 +13,7 @@ import (
 
 // What makes a scenario one that can be run, beyond each field by itself.
 
-// check looks at what single fields cannot tell.
+// check looks at what single fields cannot tell, and writes out the names in events.
 func (s *Scenario) check() error {
 	at := func(path, format string, args ...any) error {
 		return s.fault(s.lines[path], path, format, args...)
@@ -82,8 +82,8 @@ func (s *Scenario) check() error {
 	if s.Coordinator.SessionMin > s.Coordinator.SessionMax {
 		return at("coordinator.group.min.session.timeout.ms", "it is above group.max.session.timeout.ms")
 	}
-	for i, e := range s.Events {
-		if err := s.checkEvent(e, fmt.Sprintf("events[%d]", i+1), topics, fleets, at); err != nil {
+	for i := range s.Events {
+		if err := s.checkEvent(&s.Events[i], fmt.Sprintf("events[%d]", i+1), topics, fleets, at); err != nil {
 			return err
 		}
 	}
@@ -240,14 +240,14 @@ func (s *Scenario) checkNames(at func(path, format string, args ...any) error) e
 	return nil
 }
 
-// checkEvent looks at one event. topics are the indexes of topics by name, from 1.
-func (s *Scenario) checkEvent(e Event, path string, topics map[string]int, fleets map[string]*Members, at func(path, format string, args ...any) error) error {
+// checkEvent looks at one event, and writes out whom it names. topics are the indexes of topics by name, from 1.
+func (s *Scenario) checkEvent(e *Event, path string, topics map[string]int, fleets map[string]*Members, at func(path, format string, args ...any) error) error {
 	given := func(name string) bool { _, ok := s.lines[path+"."+name]; return ok }
 	switch e.Do {
 	case "":
 		return at(path, "do is missing: what shall happen?")
 	case "add-partitions":
-		if s.grows(e, topics) < 0 {
+		if s.grows(*e, topics) < 0 {
 			return at(path+".topic", "there is no topic %s", e.Topic)
 		}
 	case "coordinator-restart":
@@ -255,15 +255,19 @@ func (s *Scenario) checkEvent(e Event, path string, topics map[string]int, fleet
 		if e.Member == "" {
 			return at(path, "member is missing: whom does %s happen to?", e.Do)
 		}
-		if !knows(fleets, e.Member) {
-			return at(path+".member", "there is no consumer, process or fleet called %s", e.Member)
+		who, ok := find(fleets, e.Member)
+		if !ok {
+			return at(path+".member", "there is no consumer, process or fleet called %s; %s", e.Member, s.examples())
 		}
+		e.Member = who
 	}
 	if e.When != "" {
 		who, what, _ := strings.Cut(e.When, " ")
-		if !knows(fleets, who) || what != "revokes" && what != "joins" && what != "learns" {
+		who, ok := find(fleets, who)
+		if !ok || what != "revokes" && what != "joins" && what != "learns" {
 			return at(path+".when", `%q is not understood; write "c2 revokes", "c2 joins" or "c2 learns", with a member that there is`, e.When)
 		}
+		e.When = who + " " + what
 	}
 	if e.At > s.Duration {
 		return at(path+".at", "it is after the end: duration is %v", time.Duration(s.Duration))
@@ -274,10 +278,11 @@ func (s *Scenario) checkEvent(e Event, path string, topics map[string]int, fleet
 	return nil
 }
 
-// knows reports whether a name is that of a consumer, a process or a fleet.
-func knows(fleets map[string]*Members, name string) bool {
+// find is a name of a consumer, a process or a fleet as it is; c2 of a fleet of twelve is c02, so that a fleet may become larger and the events
+// stay as they are. Not ok for a name of nobody, or of two.
+func find(fleets map[string]*Members, name string) (proper string, ok bool) {
 	if name == everybody || fleets[name] != nil {
-		return true
+		return name, true
 	}
 	for k := range min(len(name), nameMost+1) {
 		m, rest := fleets[name[:k]], name[k:]
@@ -285,18 +290,43 @@ func knows(fleets map[string]*Members, name string) bool {
 			continue
 		}
 		process, consumer, threaded := strings.Cut(rest, "-")
-		n, err := strconv.ParseInt(process, 10, 64)
-		if err != nil || n < 1 || n > m.Count || name != m.process(n)+strings.Repeat("-"+consumer, min(1, len(consumer))) {
+		n, ok := ordinal(process, m.Count)
+		if !ok {
 			continue
 		}
-		if !threaded {
-			return true
+		its := m.process(n)
+		if threaded {
+			k, ok := ordinal(consumer, m.Consumers)
+			if !ok || m.Consumers == 1 {
+				continue
+			}
+			its = m.consumer(its, k)
 		}
-		if k, err := strconv.ParseInt(consumer, 10, 64); err == nil && m.Consumers > 1 && k >= 1 && k <= m.Consumers {
-			return true
+		switch {
+		case its == name:
+			return name, true
+		case proper != "":
+			return "", false
 		}
+		proper = its
 	}
-	return false
+	return proper, proper != ""
+}
+
+// ordinal is a number from 1 to most, written in digits alone.
+func ordinal(s string, most int64) (n int64, ok bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil && n >= 1 && n <= most && s[0] != '+'
+}
+
+// examples names some of those there are.
+func (s *Scenario) examples() string {
+	m := &s.Members[0]
+	first, last := m.process(1), m.process(m.Count)
+	if m.Count == 1 {
+		return fmt.Sprintf("of fleet %s there is %s", m.Name, first)
+	}
+	return fmt.Sprintf("of fleet %s there are %s to %s", m.Name, first, last)
 }
 
 // process is the name of the n-th process, from 1: as many digits as the last one has, so that names sort as numbers do.
