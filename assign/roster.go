@@ -256,10 +256,15 @@ func (r *roster[K]) keep(m int32) []PartitionsOf[K] {
 
 func (r *roster[K]) set(m int32, list []PartitionsOf[K]) { r.protocol.set(r.members[m], list) }
 
-// room is for n entries of the answer, at the beginning of r.answer. more may be asked for later.
+// room is for n entries of the answer, at the beginning of r.answer. As many as more may be asked for later, though not always are.
 func (r *roster[K]) room(n, more int) []PartitionsOf[K] {
+	return r.roomFor(n, min(more, max(0, 128-n, 3*r.granted-n)))
+}
+
+// roomFor is room where as many as more are going to be asked for.
+func (r *roster[K]) roomFor(n, more int) []PartitionsOf[K] {
 	if n > len(r.answer) {
-		fresh := slices.Grow([]PartitionsOf[K](nil), min(n+more, max(n, 128, 3*r.granted)))
+		fresh := slices.Grow([]PartitionsOf[K](nil), n+more)
 		r.answer = fresh[:cap(fresh)]
 		r.granted += len(r.answer)
 	}

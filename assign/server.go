@@ -68,9 +68,11 @@ func (Uniform) Name() string { return "uniform" }
 func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartitions, error) {
 	c := identifieds.Get().(*identified)
 	defer c.done()
-	entries, racks := 0, false
+	entries, holders, racks := 0, 0, false
 	for i := range members {
-		entries += len(members[i].Target)
+		n := len(members[i].Target)
+		entries += n
+		holders += min(n, 1)
 		racks = racks || members[i].Rack != ""
 	}
 	if err := c.number(members, topics, false, entries); err != nil {
@@ -81,7 +83,7 @@ func (Uniform) Assign(members []GroupMember, topics []GroupTopic) ([][]IDPartiti
 			func(m int) string { return members[c.members[m]].Rack },
 			func(t int) [][]string { return topics[c.topic[t]].Racks })
 	}
-	c.best(entries, false)
+	c.best(entries, holders, false)
 	return c.out, nil
 }
 

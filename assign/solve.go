@@ -21,12 +21,12 @@ type solver struct {
 	excess []int32 // scratch of even, by member; all zero between calls
 }
 
-// best writes the optimal plan for members who say in lists, with so many entries in all, what they hold. With hold, a partition that one
+// best writes the optimal plan for members who say in lists, with so many entries in all, what they hold; holders of them have one. With hold, a partition that one
 // member gets and another still claims goes to nobody yet.
 //
 // There are three ways to the same plan. From nothing it is dealt. In a steady group nobody asks who owns what. In any other one claims are
 // weighed, and components that are not even are solved as a flow.
-func (r *roster[K]) best(entries int, hold bool) {
+func (r *roster[K]) best(entries, holders int, hold bool) {
 	parts := r.components()
 	even := allEven(parts)
 	if even && entries == 0 {
@@ -34,7 +34,7 @@ func (r *roster[K]) best(entries int, hold bool) {
 		return
 	}
 	if even {
-		if s := r.newSteady(entries, hold); s.plan(parts) {
+		if s := r.newSteady(entries, holders, hold); s.plan(parts) {
 			r.edit(s.changes, &s.lists)
 			return
 		}

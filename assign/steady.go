@@ -21,7 +21,9 @@ type steady[K topicKey] struct {
 	load    []int32
 	lasts   []int32 // scratch of dropMany: the last partition of each entry
 	entries int     // of lists that are still to be read
-	gains   int     // about how many entries of the answer will be for what lists lose
+	fresh   int     // members that hold nothing
+	gains   int     // about how many entries of the answer will be for what lists lose,
+	losers  int     // and how many lists will lose something, at most; 0 where nobody knows
 }
 
 // change is a partition that a member gets or loses, and its topic.
@@ -30,9 +32,9 @@ type change struct {
 	gets         bool
 }
 
-// newSteady takes its arrays from r.space. entries is how many the lists have in all.
-func (r *roster[K]) newSteady(entries int, hold bool) steady[K] {
-	s := steady[K]{lists: r.newLists(), hold: hold, entries: entries}
+// newSteady takes its arrays from r.space. entries is how many the lists have in all, and holders how many members have one.
+func (r *roster[K]) newSteady(entries, holders int, hold bool) steady[K] {
+	s := steady[K]{lists: r.newLists(), hold: hold, entries: entries, fresh: max(len(r.members)-holders, 0)}
 	words := r.partitions()/32 + 1
 	s.load, s.taken, s.gone = r.space.cut(len(r.members)), r.space.cut(words), r.space.cut(words)
 	s.lasts = r.space.cut(len(r.keys))
@@ -57,6 +59,7 @@ func (s *steady[K]) even(part *component) bool {
 	if s.gains = 0; !s.hold {
 		s.gains = int(d.q) + 1 // one newcomer's
 	}
+	s.losers = s.fresh * int(d.q+1) // where everybody was even, each partition of a newcomer is another member's
 	for _, m := range part.members {
 		list := s.claims(m)
 		if len(list) == 0 {
@@ -295,30 +298,45 @@ func (s *steady[K]) drop(list []PartitionsOf[K], top int, load, count int32) []P
 		}
 		top = topOf(list[:n])
 	}
-	cut, emptied := s.room(n, s.entries+s.gains), false
+	cut := s.cutting(n)
+	if count == 1 && len(list[top].Partitions) == 1 {
+		s.gone.add(topics[top].begin + list[top].Partitions[0])
+		n = copy(cut, list[:top])
+		n += copy(cut[n:], list[top+1:])
+		s.answer = s.answer[n:]
+		return cut[:n:n]
+	}
 	copy(cut, list)
-	for {
+	for emptied := false; ; {
 		e := &cut[top]
 		k := len(e.Partitions) - 1
 		s.gone.add(topics[top].begin + e.Partitions[k])
 		e.Partitions = e.Partitions[:k:k]
 		emptied = emptied || k == 0
 		if count--; count == 0 {
-			break
+			if emptied {
+				n = closeUp(cut)
+			}
+			s.answer = s.answer[n:]
+			return cut[:n:n]
 		}
 		top = topOf(cut)
 	}
-	if emptied {
-		n = closeUp(cut)
+}
+
+// cutting is room for a list of n entries that loses something, and for the others to come that may.
+func (s *steady[K]) cutting(n int) []PartitionsOf[K] {
+	if s.losers == 0 {
+		return s.room(n, s.entries+s.gains)
 	}
-	s.answer = s.answer[n:]
-	return cut[:n:n]
+	s.losers--
+	return s.roomFor(n, min(s.entries, s.losers*n)+s.gains)
 }
 
 // dropMany is drop of a count that is worth a search for the lowest index that goes.
 func (s *steady[K]) dropMany(list []PartitionsOf[K], top int, load, count int32) []PartitionsOf[K] {
 	low, stay := s.cutAt(list, list[top].highest(), load, count)
-	cut := s.room(len(list), s.entries+s.gains)
+	cut := s.cutting(len(list))
 	copy(cut, list)
 	for i, p := range s.lasts[:len(list)] {
 		if p < low {

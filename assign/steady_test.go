@@ -42,16 +42,17 @@ func TestSteadyGroupsGetThePlanOfAnyGroup(t *testing.T) {
 				return
 			}
 		}
-		entries := 0
+		entries, holders := 0, 0
 		for i := range members {
-			entries += len(members[i].Owned)
+			n := len(members[i].Owned)
+			entries, holders = entries+n, holders+min(n, 1)
 		}
 		c := new(classic)
 		if err := c.number(members, known, false, entries); err != nil {
 			t.Fatal(err)
 		}
 		parts := c.components()
-		s := c.newSteady(entries, true)
+		s := c.newSteady(entries, holders, true)
 		if !allEven(parts) || !s.plan(parts) {
 			t.Fatalf("not taken for steady: %v of %v", instance{members, known}, known)
 		}

@@ -92,9 +92,11 @@ func (CooperativeSticky) Subscribe(topics []string, owned []TopicPartitions, gen
 func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignment, error) {
 	c := classics.Get().(*classic)
 	defer c.done()
-	entries, racks := 0, false
+	entries, holders, racks := 0, 0, false
 	for i := range members {
-		entries += len(members[i].Owned)
+		n := len(members[i].Owned)
+		entries += n
+		holders += min(n, 1)
 		racks = racks || members[i].Rack != ""
 	}
 	if err := c.number(members, topics, false, entries); err != nil {
@@ -104,7 +106,7 @@ func (a CooperativeSticky) Assign(members []Member, topics []Topic) ([]Assignmen
 		c.racksOfAll()
 	}
 	if !a.JavaCompatible {
-		c.best(entries, true)
+		c.best(entries, holders, true)
 		return c.out, nil
 	}
 	cl, _ := c.claimLists(entries)
