@@ -46,9 +46,9 @@ A scenario is a small YAML file, or the name of one that is built in; without ei
 start from, --schema the JSON schema of all fields. docs/simulate.md walks from a question to an answer.
 
 --compare runs the scenario with each assignor and with static membership side by side, or with the variants the file names. --set
-changes a setting by its name, such as max.poll.records=100 or network.latency=20ms. --from-group looks at a live group of any Kafka
-(members, subscriptions, timeouts, and over --window rates, lag and how fast busy members work) and simulates that; add --event to ask
-what would happen, at=0s if no time is given.`,
+changes a setting by its name, such as max.poll.records=100, members.2.count=9 or events.1.down=30s. --from-group looks at a live
+group of any Kafka (members, subscriptions, timeouts, and over --window rates, lag and how fast busy members work) and simulates that; add
+--event to ask what would happen, at=0s if no time is given.`,
 		Example: `  barnabas simulate
   barnabas simulate rolling-deploy --compare
   barnabas simulate my.yaml --seeds 50 --set max.poll.records=100
