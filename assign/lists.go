@@ -88,7 +88,13 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	}
 	gap := 0 // between the last two topics
 	for i := n; i < len(list); {
-		if from := i; row {
+		from := i
+		// As long as both lists name the same topics, nothing has to be looked up.
+		for i < len(list) && n < len(known) && l.same(&list[i].Topic, &before[n].Topic) {
+			topics[i] = known[n]
+			i, n = i+1, n+1
+		}
+		if row {
 			// Of members who were dealt theirs, each has the topics after those of the one before.
 			for ; i < len(list) && n < len(known); i, n = i+1, n+1 {
 				t := known[n].t + 1
@@ -98,14 +104,14 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 				begin := base[t]
 				topics[i] = laid{t, begin, base[t+1] - begin}
 			}
-			if i > from {
-				last = topics[i-1].t
-				at = l.place(all, last) + 1
-				for n < len(known) && known[n].t <= last {
-					n++
-				}
-				continue
+		}
+		if i > from {
+			last = topics[i-1].t
+			at = l.place(all, last) + 1
+			for n < len(known) && known[n].t <= last {
+				n++
 			}
+			continue
 		}
 		// It may well be the one after that of the other list. Dealt lists name every so many-th topic, or one beside that; and without either, it
 		// is likely to be one of the next.
@@ -140,22 +146,15 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 		topics[i] = laid{last, begin, base[last+1] - begin}
 		at++
 		i++
-		// As long as both lists name the same topics again, nothing has to be looked up.
 		for n < len(known) && known[n].t <= last {
 			n++
-		}
-		if n >= len(known) || i == len(list) || differ(&list[i].Topic, &before[n].Topic) != 0 {
-			continue
-		}
-		if same := sameTopics(list[i:], before[n:]); same > 0 {
-			copy(topics[i:], known[n:n+same])
-			i, n = i+same, n+same
-			last = topics[i-1].t
-			at = l.place(all, last) + 1
 		}
 	}
 	return true
 }
+
+// same is sameKey that does not read names which lie in one memory.
+func (l *lists[K]) same(a, b *K) bool { return differ(a, b) == 0 || l.copies && *a == *b }
 
 // place is where t is, or would be, in all.
 func (l *lists[K]) place(all []int32, t int32) int {
