@@ -56,10 +56,10 @@ func (s *steady[K]) even(part *component) bool {
 	d, released := s.dealer(part, s.load), int32(0)
 	free := d.q*int32(len(part.members)) + d.more
 	k := s.roster.class[part.members[0]]
+	s.losers = s.fresh*int(d.q) + min(s.fresh, int(d.more)) // where everybody was even, each partition of a newcomer is another member's
 	if s.gains = 0; !s.hold {
-		s.gains = int(d.q) + 1 // one newcomer's
+		s.gains = int(d.q + min(d.more, 1)) // one newcomer's
 	}
-	s.losers = s.fresh * int(d.q+1) // where everybody was even, each partition of a newcomer is another member's
 	for _, m := range part.members {
 		list := s.claims(m)
 		if len(list) == 0 {
