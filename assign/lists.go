@@ -13,6 +13,7 @@ type lists[K topicKey] struct {
 	at     int32             // and where they are in r.named
 	begin  []int32           // member -> where the topics of its list are in r.named, one after the other
 	copies bool              // names lie in memory of their own, so that they cannot be told by that
+	small  bool              // most topics have few partitions
 }
 
 // laid is a topic that a list names, and where the topic's partitions lie.
@@ -21,7 +22,7 @@ type laid struct{ t, begin, size int32 }
 // newLists takes its arrays from r.space.
 func (r *roster[K]) newLists() lists[K] {
 	r.named = r.named[:0]
-	return lists[K]{roster: r, class: none, begin: r.space.cut(len(r.members))}
+	return lists[K]{roster: r, class: none, begin: r.space.cut(len(r.members)), small: r.partitions() < 16*r.topics()}
 }
 
 // read names the topics of the list of member m, which is of class k; false when they do not ascend, or the class does not read them all.
@@ -29,7 +30,7 @@ func (l *lists[K]) read(m, k int32, list []PartitionsOf[K]) (topics []laid, ok b
 	n, before := 0, l.list
 	if k != l.class {
 		before = nil
-	} else if n = sameTopics(list, before); n == len(list) {
+	} else if n = sameTopics(list, before, l.copies); n == len(list) {
 		l.begin[m] = l.at
 		return l.topics[:n], true
 	}
@@ -49,13 +50,13 @@ func (l *lists[K]) topicsOf(m int32, list []PartitionsOf[K]) []laid {
 	return l.named[l.begin[m]:][:len(list)]
 }
 
-// sameTopics is how many topics two lists have in common at their beginning.
-func sameTopics[K topicKey](list, before []PartitionsOf[K]) int {
+// sameTopics is how many topics two lists have in common at their beginning; copies as in lists.
+func sameTopics[K topicKey](list, before []PartitionsOf[K], copies bool) int {
 	n := min(len(list), len(before))
 	list, before = list[:n], before[:n]
 	for i := range list {
 		a, b := &list[i].Topic, &before[i].Topic
-		if differ(a, b) != 0 && *a != *b {
+		if differ(a, b) != 0 && (!copies || *a != *b) {
 			return i
 		}
 	}
@@ -90,23 +91,36 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	for i := n; i < len(list); {
 		from := i
 		// As long as both lists name the same topics, nothing has to be looked up.
-		for i < len(list) && n < len(known) && l.same(&list[i].Topic, &before[n].Topic) {
-			topics[i] = known[n]
-			i, n = i+1, n+1
+		if n < len(known) && (!l.small || !row || l.copies) {
+			if same := sameTopics(list[i:], before[n:], l.copies); same > 0 {
+				copy(topics[i:], known[n:n+same])
+				i, n = i+same, n+same
+				last = topics[i-1].t
+			}
 		}
 		if row {
-			// Of members who were dealt theirs, each has the topics after those of the one before.
-			for ; i < len(list) && n < len(known); i, n = i+1, n+1 {
-				t := known[n].t + 1
-				if t > end || differ(&keys[t], &list[i].Topic) != 0 {
+			// Where members were dealt theirs, a topic is that of the other list, or the next one. No jump depends on which; but where the next one is
+			// rare, it is quicker to ask for the same ones again.
+			stop := len(list)
+			if !l.small {
+				stop = min(i+4, stop)
+			}
+			for ; i < stop && n < len(known); i, n = i+1, n+1 {
+				key, t := &list[i].Topic, known[n].t
+				next := min(t+1, end)
+				other := differ(&keys[t], key)
+				if other != 0 {
+					t = next
+				}
+				if t <= last || other != 0 && differ(&keys[next], key) != 0 {
 					break
 				}
+				last = t
 				begin := base[t]
 				topics[i] = laid{t, begin, base[t+1] - begin}
 			}
 		}
 		if i > from {
-			last = topics[i-1].t
 			at = l.place(all, last) + 1
 			for n < len(known) && known[n].t <= last {
 				n++
@@ -152,9 +166,6 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	}
 	return true
 }
-
-// same is sameKey that does not read names which lie in one memory.
-func (l *lists[K]) same(a, b *K) bool { return differ(a, b) == 0 || l.copies && *a == *b }
 
 // place is where t is, or would be, in all.
 func (l *lists[K]) place(all []int32, t int32) int {
