@@ -14,6 +14,7 @@ type lists[K topicKey] struct {
 	begin  []int32           // member -> where the topics of its list are in r.named, one after the other
 	copies bool              // names lie in memory of their own, so that they cannot be told by that
 	small  bool              // most topics have few partitions
+	places []int32           // topic -> where it is among the topics of its class; nil where classes share topics
 }
 
 // laid is a topic that a list names, and where the topic's partitions lie.
@@ -75,6 +76,7 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	l.topics = topics
 	all, base, last, at := l.classTopics[k], l.base, none, 0
 	row, end := inRow(all), all[len(all)-1]
+	apart := row || l.places != nil
 	if len(before) == 0 {
 		// Most lists begin as what the class reads does.
 		for ; n < len(list) && differ(&keys[all[n]], &list[n].Topic) == 0; n++ {
@@ -91,14 +93,14 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 	for i := n; i < len(list); {
 		from := i
 		// As long as both lists name the same topics, nothing has to be looked up.
-		if n < len(known) && (!l.small || !row || l.copies) {
+		if n < len(known) && (!l.small || !apart || l.copies) {
 			if same := sameTopics(list[i:], before[n:], l.copies); same > 0 {
 				copy(topics[i:], known[n:n+same])
 				i, n = i+same, n+same
 				last = topics[i-1].t
 			}
 		}
-		if row {
+		if apart {
 			// Where members were dealt theirs, a topic is that of the other list, or the next one. No jump depends on which; but where the next one is
 			// rare, it is quicker to ask for the same ones again.
 			stop := len(list)
@@ -108,6 +110,9 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 			for ; i < stop && n < len(known); i, n = i+1, n+1 {
 				key, t := &list[i].Topic, known[n].t
 				next := min(t+1, end)
+				if !row {
+					next = all[min(int(l.places[t])+1, len(all)-1)]
+				}
 				other := differ(&keys[t], key)
 				if other != 0 {
 					t = next
@@ -145,7 +150,7 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 			}
 			if at >= stop {
 				t := l.lookup(key)
-				if at = l.place(all, t); t < 0 || at == len(all) || all[at] != t {
+				if at = l.place(all, t); t < 0 || at >= len(all) || all[at] != t {
 					return false
 				}
 				l.copies = l.copies || differ(&keys[t], key) != 0
@@ -171,6 +176,9 @@ func (l *lists[K]) name(k int32, list []PartitionsOf[K], n int, before []Partiti
 func (l *lists[K]) place(all []int32, t int32) int {
 	if inRow(all) {
 		return int(min(max(t-all[0], 0), int32(len(all))))
+	}
+	if l.places != nil && t >= 0 {
+		return int(l.places[t])
 	}
 	at, _ := slices.BinarySearch(all, t)
 	return at

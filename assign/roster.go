@@ -165,9 +165,13 @@ func (r *roster[K]) inOrder(ids []int32, topics []K) int {
 
 // guess is lookup for lists in which nearly always one of a few topics comes next: hint, or one of those after it.
 func (r *roster[K]) guess(key *K, hint int32) int32 {
-	for h := max(hint, 0); h < hint+guesses && int(h) < len(r.keys); h++ {
-		if sameKey(&r.keys[h], key) {
-			return h
+	h := int(max(hint, 0))
+	if h < len(r.keys) && sameKey(&r.keys[h], key) {
+		return int32(h)
+	}
+	for end := min(h+3*guesses, len(r.keys)); h < end; h++ {
+		if differ(&r.keys[h], key) == 0 {
+			return int32(h)
 		}
 	}
 	return r.lookup(key)

@@ -35,6 +35,15 @@ type change struct {
 // newSteady takes its arrays from r.space. entries is how many the lists have in all, and holders how many members have one.
 func (r *roster[K]) newSteady(entries, holders int, hold bool) steady[K] {
 	s := steady[K]{lists: r.newLists(), hold: hold, entries: entries, fresh: max(len(r.members)-holders, 0)}
+	if len(r.classTopics) > 1 {
+		// In even components no topic is read by two classes.
+		s.places = r.space.cut(len(r.keys))
+		for _, topics := range r.classTopics {
+			for i, t := range topics {
+				s.places[t] = int32(i)
+			}
+		}
+	}
 	words := r.partitions()/32 + 1
 	s.load, s.taken, s.gone = r.space.cut(len(r.members)), r.space.cut(words), r.space.cut(words)
 	s.lasts = r.space.cut(len(r.keys))
