@@ -191,7 +191,7 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top in
 	n, before := 0, s.list
 	if k != s.class {
 		before = nil
-	} else if !s.copies && len(list[0].Partitions) <= 2 {
+	} else if !s.copies {
 		n, load, top = s.few(list, before, 0, 0, 0) // nearly always, that is all
 	}
 	for n < len(list) {
@@ -202,7 +202,7 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top in
 			}
 			s.class, s.list, before = k, list, list
 		}
-		if len(e.Partitions) <= 2 && !s.copies {
+		if !s.copies {
 			was := n
 			if n, load, top = s.few(list, before, n, load, top); n > was {
 				continue
@@ -222,8 +222,8 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top in
 	return load, top
 }
 
-// few is take from the n-th entry on, for as long as the list names the same topics as the one before, and one or two partitions of each, which
-// nobody has. It is a loop with little to keep in mind, since it is where a rebalance spends its time.
+// few is take from the n-th entry on, for as long as the list names the same topics as the one before, and partitions that nobody has; most often
+// few of each. It is a loop with little to keep in mind, since it is where a rebalance spends its time.
 //
 //go:noinline
 func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load int32, top int) (int, int32, int) {
@@ -255,7 +255,14 @@ func (s *steady[K]) few(list, before []PartitionsOf[K], n int, load int32, top i
 			taken[w] |= bit
 			load++
 		} else {
-			break
+			if !taken.addAll(t.begin, t.size, e.Partitions) {
+				break
+			}
+			if p = e.highest(); p >= high {
+				high, top = p, n
+			}
+			load += int32(len(e.Partitions)) - 1
+			continue
 		}
 		if uint32(p) >= uint32(t.size) {
 			break
