@@ -196,7 +196,7 @@ func (s *steady[K]) take(m, k int32, list []PartitionsOf[K]) (load int32, top in
 	}
 	for n < len(list) {
 		e := &list[n]
-		if n >= len(before) || !sameKey(&e.Topic, &before[n].Topic) {
+		if n >= len(before) || differ(&e.Topic, &before[n].Topic) != 0 && (!s.copies || e.Topic != before[n].Topic) {
 			if !s.name(k, list, n, before) {
 				return 0, 0
 			}
