@@ -57,7 +57,7 @@ var networkRows = []Definition{
 	d("socket.receive.buffer.bytes", Int, "-1", High, "Size of the socket's receive buffer; -1 leaves it to the operating system.").
 		atLeast(-1).differs("102400", "the system sizes buffers to the connection, a fixed size stops that"),
 	d("socket.listen.backlog.size", Int, "50", Medium, "Length of the queue of connections not yet accepted.").atLeast(1).noEffect("the operating system's limit is used"),
-	d("max.connections", Int, "10000", Medium, "How many connections the broker holds at the same time over all listeners. One more is closed at once. Four more are let in from the broker's own machine (loopback), so that whoever has set this or max.connections.per.ip too low can set it again there. The limit of open files (ulimit -n) may allow fewer; the broker says so when it starts.").
+	d("max.connections", Int, "10000", Medium, "How many connections the broker holds at the same time over all listeners. One more is closed at once. With 0 or 1, which would shut out the tools that could set it again, four more are let in from the broker's own machine (loopback). The limit of open files (ulimit -n) may allow fewer; the broker says so when it starts.").
 		atLeast(0).cluster().differs("2147483647", "a connection costs memory, so their number has a bound"),
 	d("max.connections.per.ip", Int, "2147483647", Medium, "How many connections one address may hold. One more is closed at once.").atLeast(0).cluster(),
 	d("max.connections.per.ip.overrides", String, "", Medium, "Exceptions from max.connections.per.ip: host:count, separated by commas, such as 10.0.0.7:200,[::1]:500.").cluster().

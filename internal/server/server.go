@@ -177,10 +177,13 @@ func (s *Server) pace() bool {
 	}
 }
 
-// loopbackReserve is how many connections from this machine are let in beyond the limits that can be set while the broker runs: a tool has one or two.
-// Who has set a limit too low must be able to set it again, and restarting does not help, since the setting is kept. Kafka lets the listener of its brokers in
-// beyond max.connections; one broker alone has none.
-const loopbackReserve = 4
+// A tool needs two connections. With a max.connections below that, nobody could set the limit again, and restarting would not help, since the setting is
+// kept: then, and only then, loopbackReserve connections from this machine are let in beyond it. Kafka lets the listener of its brokers in beyond
+// max.connections; one broker alone has none.
+const (
+	toolConnections = 2
+	loopbackReserve = 4
+)
 
 // admit counts a connection in, or says which limit it breaks.
 func (s *Server) admit(c *conn) error {
@@ -193,7 +196,7 @@ func (s *Server) admit(c *conn) error {
 		return fmt.Errorf("there are %d connections; the limit of open files (ulimit -n) has no room for more", room)
 	}
 	if err := s.overLimit(c); err != nil {
-		if s.beyond >= loopbackReserve || !c.loopback() {
+		if s.deps.Config().Broker.Network.ConnectionsMax >= toolConnections || s.beyond >= loopbackReserve || !c.loopback() {
 			return err
 		}
 		s.beyond++
