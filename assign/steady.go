@@ -317,8 +317,9 @@ func (s *steady[K]) drop(list []PartitionsOf[K], top int, load, count int32) []P
 	cut := s.cutting(n)
 	if count == 1 && len(list[top].Partitions) == 1 {
 		s.gone.add(topics[top].begin + list[top].Partitions[0])
+		rest := list[top+1 : n]
 		n = copy(cut, list[:top])
-		n += copy(cut[n:], list[top+1:])
+		n += copy(cut[n:], rest)
 		s.answer = s.answer[n:]
 		return cut[:n:n]
 	}

@@ -143,3 +143,21 @@ func uniformPlan(t *rapid.T, topics []Topic) func(string, []Member) string {
 		return fmt.Sprint(plan)
 	}
 }
+
+// TestOneLostAtTheEndAndOneBefore: a list that loses its last entry, and then one that is not the last, is without both.
+func TestOneLostAtTheEndAndOneBefore(t *testing.T) {
+	all := []string{"A", "B", "C", "D"}
+	topics := []Topic{{Name: "A", Partitions: 2}, {Name: "B", Partitions: 1}, {Name: "C", Partitions: 1}, {Name: "D", Partitions: 2}}
+	owned := [][]TopicPartitions{nil, {{"A", []int32{1}}, {"B", []int32{0}}, {"C", []int32{0}}, {"D", []int32{1}}}, {{"D", []int32{0}}}, nil, nil}
+	members := make([]Member, len(owned))
+	for i := range members {
+		members[i] = Member{ID: fmt.Sprint("m", i), Subscription: CooperativeSticky{}.Subscribe(all, owned[i], 1, "")}
+	}
+	plan, err := CooperativeSticky{}.Assign(members, topics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(plan[1].Partitions); got != "[{B [0]} {C [0]}]" {
+		t.Errorf("of four partitions the two with the highest index go, and %s stay", got)
+	}
+}
