@@ -81,13 +81,9 @@ func prepare(tb testing.TB, a Assignor, run string, members []Member, topics []T
 // wrong once does not show.
 type timing struct{ fastest, median, p99 time.Duration }
 
-// measure repeats f until it has had so much of a CPU, or ten times as long has passed. Times are those of its own thread, so that other
-// work on the machine does not count.
-func measure(budget time.Duration, f func()) timing { return measureInTurn(budget, f)[0] }
-
-// measureInTurn measures several things in the same stretch of time, one after the other and again from the first, so that they can be
-// compared on a machine whose speed changes from second to second. What is over soon is measured in batches of half a millisecond: a thread's
-// clock may be wrong by 20 µs.
+// measureInTurn repeats several things, one after the other and again from the first, so that they can be compared on a machine whose speed changes from
+// second to second, until each has had so much of a CPU, or ten times as long has passed. Times are those of its own thread, so that other work on the
+// machine does not count. What is over soon is measured in batches of half a millisecond: a thread's clock may be wrong by 20 µs.
 //
 // Garbage is collected before each batch and not in it. Whoever repeats a plan a thousand times in a row has a collection in every few, and what it
 // costs depends on what else is in memory; a group makes one plan and then none for a while. How much a plan allocates is a column of its own.

@@ -314,12 +314,12 @@ func (s *steady[K]) drop(list []PartitionsOf[K], top int, load, count int32) []P
 		}
 		top = topOf(list[:n])
 	}
+	list = list[:n]
 	cut := s.cutting(n)
 	if count == 1 && len(list[top].Partitions) == 1 {
 		s.gone.add(topics[top].begin + list[top].Partitions[0])
-		rest := list[top+1 : n]
 		n = copy(cut, list[:top])
-		n += copy(cut[n:], rest)
+		n += copy(cut[n:], list[top+1:])
 		s.answer = s.answer[n:]
 		return cut[:n:n]
 	}
