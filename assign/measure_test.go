@@ -91,8 +91,10 @@ func measureInTurn(budget time.Duration, fs ...func()) []timing {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	ballast := make([]byte, 2<<30) // untouched; the runtime hands memory back, and asks for it anew page by page, beyond a tenth of what is in use
-	defer runtime.KeepAlive(ballast)
+	if docsFile() != "" { // the race detector would touch it
+		ballast := make([]byte, 2<<30) // untouched; the runtime hands memory back, and asks for it anew page by page, beyond a tenth of what is in use
+		defer runtime.KeepAlive(ballast)
+	}
 	batch := func(f func(), n int) time.Duration {
 		runtime.GC()
 		at := threadTime()
